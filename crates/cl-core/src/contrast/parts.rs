@@ -1,0 +1,104 @@
+//! What the losses are made of.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorPrimitive};
+use serde::{Deserialize, Serialize};
+
+use crate::kernels::{ContrastBackend, IdMask};
+
+/// How alike two embeddings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Similarity {
+    /// The dot product of unit rows.
+    #[default]
+    Cosine,
+    /// The dot product as it is.
+    Dot,
+}
+
+impl Similarity {
+    /// Rows whose dot product is the similarity, `[n, d]` → `[n, d]`.
+    #[must_use]
+    pub fn prepare<B: Backend>(self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        match self {
+            Self::Cosine => normalize_rows(rows),
+            Self::Dot => rows,
+        }
+    }
+}
+
+/// From one loss a row to the loss of a batch. Weights of loss terms mean nothing without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduction {
+    /// The mean over rows.
+    #[default]
+    Mean,
+    /// The sum over rows.
+    Sum,
+}
+
+impl Reduction {
+    /// `[n]` → `[1]`, added in an order that does not depend on the number of threads.
+    #[must_use]
+    pub fn apply<B: Backend>(self, rows: Tensor<B, 1>) -> Tensor<B, 1> {
+        let [n] = rows.dims();
+        let sum = rows.reshape([1, n]).sum_dim(1).reshape([1]);
+        match self {
+            Self::Mean => sum.div_scalar(n as f64),
+            Self::Sum => sum,
+        }
+    }
+}
+
+/// Rows of unit length, `x / max(‖x‖₂, 1e-12)` as PyTorch's `normalize`; `[n, d]` → `[n, d]`.
+#[must_use]
+pub fn normalize_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    // The floor is under the root, so that a zero row gets gradient 0 instead of 0/0.
+    let norms = (rows.clone() * rows.clone()).sum_dim(1).clamp_min(1e-24).sqrt(); // [n, 1]
+    rows / norms
+}
+
+/// The dot product of each pair of rows, `[n, d], [n, d]` → `[n]`.
+///
+/// # Panics
+///
+/// If the shapes differ.
+#[track_caller]
+#[must_use]
+pub fn row_dot<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Tensor<B, 1> {
+    assert_eq!(a.dims(), b.dims(), "row_dot needs equal shapes");
+    let [n, _] = a.dims();
+    (a * b).sum_dim(1).reshape([n])
+}
+
+/// `log Σ_j exp(scale · ⟨anchor_i, key_j⟩)`, `[n, d], [m, d]` → `[n]`, in O((n + m) · d) memory on the host backends.
+///
+/// `mask` takes the keys of an anchor's own id out of its sum.
+///
+/// # Panics
+///
+/// If the widths differ, or the mask has not one id a row.
+#[track_caller]
+#[must_use]
+pub fn row_lse<B: ContrastBackend>(
+    anchors: Tensor<B, 2>,
+    keys: Tensor<B, 2>,
+    scale: f32,
+    mask: Option<IdMask>,
+) -> Tensor<B, 1> {
+    let ([n, d], [m, width]) = (anchors.dims(), keys.dims());
+    assert_eq!(d, width, "anchors are {d} wide, keys {width}");
+    if let Some(mask) = &mask {
+        let ids = (mask.anchors.len(), mask.keys.len());
+        assert_eq!(ids, (n, m), "the mask has {ids:?} ids for {n} anchors and {m} keys");
+    }
+    let primitive = |tensor: Tensor<B, 2>| tensor.into_primitive().tensor();
+    Tensor::from_primitive(TensorPrimitive::Float(B::row_lse(
+        primitive(anchors),
+        primitive(keys),
+        scale,
+        mask,
+    )))
+}

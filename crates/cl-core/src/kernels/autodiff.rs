@@ -1,0 +1,62 @@
+//! The hand-written backward of [`ContrastBackend::row_lse`].
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::ops::FloatTensor;
+
+use super::backend::{ContrastBackend, IdMask, OptimizerBackend};
+
+#[derive(Debug)]
+struct RowLse;
+
+#[derive(Debug, Clone)]
+struct State<T> {
+    anchors: T,
+    keys: T,
+    lse: T,
+    scale: f32,
+    mask: Option<IdMask>,
+}
+
+impl<B: ContrastBackend> Backward<B, 2> for RowLse {
+    type State = State<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let [anchors, keys] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let state = ops.state;
+        let (of_anchors, of_keys) =
+            B::row_lse_backward(state.anchors, state.keys, state.lse, grad, state.scale, state.mask);
+        if let Some(node) = anchors {
+            grads.register::<B>(node.id, of_anchors);
+        }
+        if let Some(node) = keys {
+            grads.register::<B>(node.id, of_keys);
+        }
+    }
+}
+
+impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, C> {
+    fn row_lse(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> FloatTensor<Self> {
+        match RowLse.prepare::<C>([anchors.node.clone(), keys.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (anchors, keys) = (anchors.primitive, keys.primitive);
+                let lse = B::row_lse(anchors.clone(), keys.clone(), scale, mask.clone());
+                prep.finish(State { anchors, keys, lse: lse.clone(), scale, mask }, lse)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::row_lse(anchors.primitive, keys.primitive, scale, mask))
+            }
+        }
+    }
+}
+
+// An optimizer works on the inner backend; on the outer one the portable body is right, and never hot.
+impl<B: OptimizerBackend, C: CheckpointStrategy> OptimizerBackend for Autodiff<B, C> {}

@@ -1,0 +1,93 @@
+//! The extension traits.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+
+use super::portable;
+
+/// Which keys an anchor must not see: those that carry its own id.
+#[derive(Debug, Clone)]
+pub struct IdMask {
+    /// The id of each anchor.
+    pub anchors: Arc<[u32]>,
+    /// The id of each key.
+    pub keys: Arc<[u32]>,
+}
+
+impl IdMask {
+    /// Every row has an id of its own on both sides: masks the diagonal.
+    #[must_use]
+    pub fn diagonal(rows: usize) -> Self {
+        let ids: Arc<[u32]> = (0..rows as u32).collect();
+        Self { anchors: ids.clone(), keys: ids }
+    }
+}
+
+/// The streaming log-sum-exp that every contrastive loss calls.
+pub trait ContrastBackend: Backend {
+    /// `out_i = log Σ_j exp(scale · ⟨anchors_i, keys_j⟩)` over the keys that `mask` leaves to anchor i; −∞ if none.
+    ///
+    /// Shapes: anchors `[n, d]`, keys `[m, d]` → `[n]`. The portable body holds the `n × m` logits; the host kernels
+    /// take O((n + m) · d) memory.
+    fn row_lse(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> FloatTensor<Self> {
+        portable::row_lse::<Self>(anchors, keys, scale, mask)
+    }
+
+    /// The gradients of [`row_lse`](Self::row_lse) for anchors and keys, given its output and the gradient of it.
+    fn row_lse_backward(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        lse: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask)
+    }
+}
+
+/// The numbers of one Adam step, bias corrections included.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// β₁.
+    pub beta_1: f64,
+    /// β₂.
+    pub beta_2: f64,
+    /// ε, added to the square root.
+    pub epsilon: f64,
+    /// Weight decay added to the gradient (Adam).
+    pub coupled_decay: f64,
+    /// Weight decay taken from the parameter (AdamW).
+    pub decoupled_decay: f64,
+    /// Steps taken, this one included.
+    pub time: usize,
+}
+
+/// The optimizer step over a table in one pass.
+pub trait OptimizerBackend: Backend {
+    /// The new parameter, first and second moment, as `torch.optim.Adam` and `AdamW` compute them:
+    ///
+    /// ```text
+    /// g ← g + coupled_decay · θ;  θ ← θ (1 − rate · decoupled_decay)
+    /// m ← m + (1 − β₁)(g − m);    v ← β₂ v + (1 − β₂) g²
+    /// θ ← θ − rate / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
+    /// ```
+    fn adam(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> [FloatTensor<Self>; 3] {
+        portable::adam::<Self>(parameter, gradient, first, second, step)
+    }
+}

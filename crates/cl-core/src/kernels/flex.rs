@@ -1,0 +1,86 @@
+//! burn-flex: the host kernels on its storage. Other element types than f32 take the portable body.
+
+use burn::tensor::DType;
+use burn_flex::{Flex, FlexTensor};
+
+use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use super::host::{self, Matrix};
+use super::portable;
+
+/// The tensor's numbers in row-major order without a copy where it is contiguous.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() }
+}
+
+fn slice(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice::<f32>().unwrap_or_else(|| unreachable!("made contiguous before"))
+}
+
+fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
+    let shape = tensor.layout().shape();
+    Matrix { data: slice(tensor), rows: shape[0], columns: shape[1] }
+}
+
+fn tensor<const D: usize>(data: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(burn::tensor::TensorData::new(data, shape))
+}
+
+impl ContrastBackend for Flex {
+    fn row_lse(anchors: FlexTensor, keys: FlexTensor, scale: f32, mask: Option<IdMask>) -> FlexTensor {
+        if anchors.dtype() != DType::F32 {
+            return portable::row_lse::<Self>(anchors, keys, scale, mask);
+        }
+        let (anchors, keys) = (contiguous(anchors), contiguous(keys));
+        let out = host::row_lse(matrix(&anchors), matrix(&keys), scale, mask.as_ref());
+        let length = out.len();
+        tensor(out, [length])
+    }
+
+    fn row_lse_backward(
+        anchors: FlexTensor,
+        keys: FlexTensor,
+        lse: FlexTensor,
+        grad: FlexTensor,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> (FlexTensor, FlexTensor) {
+        if anchors.dtype() != DType::F32 {
+            return portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask);
+        }
+        let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(contiguous);
+        let (a, k) = (matrix(&anchors), matrix(&keys));
+        let (of_anchors, of_keys) =
+            host::row_lse_backward(a, k, slice(&lse), slice(&grad), scale, mask.as_ref());
+        (tensor(of_anchors, [a.rows, a.columns]), tensor(of_keys, [k.rows, k.columns]))
+    }
+}
+
+impl OptimizerBackend for Flex {
+    fn adam(
+        parameter: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        step: AdamStep,
+    ) -> [FlexTensor; 3] {
+        if parameter.dtype() != DType::F32 {
+            return portable::adam::<Self>(parameter, gradient, first, second, step);
+        }
+        // Contiguous from offset 0, so that `storage_mut` is the whole tensor; it copies only if the tensor is shared.
+        let whole = |tensor: FlexTensor| {
+            let elements = tensor.layout().shape().num_elements();
+            let plain = tensor.is_contiguous() && tensor.storage::<f32>().len() == elements;
+            if plain { tensor } else { FlexTensor::from_data(tensor.into_data()) }
+        };
+        let [mut parameter, gradient, mut first, mut second] =
+            [parameter, gradient, first, second].map(whole);
+        host::adam(
+            parameter.storage_mut(),
+            slice(&gradient),
+            first.storage_mut(),
+            second.storage_mut(),
+            step,
+        );
+        [parameter, first, second]
+    }
+}

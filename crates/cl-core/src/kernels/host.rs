@@ -1,0 +1,296 @@
+//! The kernels on slices, once for all host backends. Threads share work in pieces of a fixed size, each computed by
+//! one thread in one order, so that the bits do not depend on their number.
+
+use rayon::prelude::*;
+
+use super::backend::{AdamStep, IdMask};
+use crate::simd;
+use crate::simd::exp;
+
+/// A row-major matrix that a kernel reads.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+impl<'a> Matrix<'a> {
+    fn slice(self, start: usize, rows: usize) -> Matrix<'a> {
+        Matrix {
+            data: &self.data[start * self.columns..][..rows * self.columns],
+            rows,
+            columns: self.columns,
+        }
+    }
+}
+
+/// Rows and keys of a tile: 64 × 512 logits are 128 KiB and stay in the second-level cache.
+const ROWS: usize = 64;
+const KEYS: usize = 512;
+
+/// `out = alpha · left · right`, or `out += …` with `add`; strides in elements, by one thread.
+#[allow(clippy::too_many_arguments)]
+fn multiply(
+    out: &mut [f32],
+    [m, n, k]: [usize; 3],
+    left: &[f32],
+    left_strides: [isize; 2],
+    right: &[f32],
+    right_strides: [isize; 2],
+    alpha: f32,
+    add: bool,
+) {
+    debug_assert!(out.len() >= m * n);
+    // Safety: `out` is m × n row-major; the callers pass strides that stay inside `left` and `right`.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            left.as_ptr(),
+            left_strides[1],
+            left_strides[0],
+            right.as_ptr(),
+            right_strides[1],
+            right_strides[0],
+            if add { 1.0 } else { 0.0 },
+            alpha,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// `scale · rows · keysᵀ` into `tile` (row-major, `rows.rows × keys.rows`), −∞ where the ids agree.
+fn logits(tile: &mut [f32], rows: Matrix<'_>, keys: Matrix<'_>, scale: f32, ids: Option<(&[u32], &[u32])>) {
+    let d = rows.columns;
+    let strides = [d as isize, 1];
+    multiply(tile, [rows.rows, keys.rows, d], rows.data, strides, keys.data, [1, d as isize], scale, false);
+    if let Some((row_ids, key_ids)) = ids {
+        for (row, id) in tile.chunks_exact_mut(keys.rows).zip(row_ids) {
+            for (logit, key) in row.iter_mut().zip(key_ids) {
+                if id == key {
+                    *logit = f32::NEG_INFINITY;
+                }
+            }
+        }
+    }
+}
+
+simd! {
+    /// Takes a tile's logits into the running maximum and sum of each row.
+    fn accumulate(tile: &[f32], keys: usize, peaks: &mut [f32], sums: &mut [f32]) {
+        for ((row, peak), sum) in tile.chunks_exact(keys).zip(peaks).zip(sums) {
+            let mut lanes = [f32::NEG_INFINITY; 16];
+            let chunks = row.chunks_exact(16);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                for lane in 0..16 {
+                    lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
+                }
+            }
+            let mut tile_peak = *peak;
+            for &value in lanes.iter().chain(rest) {
+                tile_peak = if value > tile_peak { value } else { tile_peak };
+            }
+            if tile_peak == f32::NEG_INFINITY {
+                continue;
+            }
+            let mut lanes = [0.0_f32; 16];
+            for chunk in row.chunks_exact(16) {
+                for lane in 0..16 {
+                    lanes[lane] += exp(chunk[lane] - tile_peak);
+                }
+            }
+            let mut total = *sum * exp(*peak - tile_peak);
+            for value in lanes {
+                total += value;
+            }
+            for &value in rest {
+                total += exp(value - tile_peak);
+            }
+            (*peak, *sum) = (tile_peak, total);
+        }
+    }
+}
+
+/// `log Σ_j exp(scale ⟨anchor_i, key_j⟩)` for every anchor.
+pub(super) fn row_lse(anchors: Matrix<'_>, keys: Matrix<'_>, scale: f32, mask: Option<&IdMask>) -> Vec<f32> {
+    let mut out = vec![0.0; anchors.rows];
+    out.par_chunks_mut(ROWS).enumerate().for_each_init(
+        || vec![0.0; ROWS * KEYS],
+        |tile, (block, out)| {
+            let start = block * ROWS;
+            let rows = anchors.slice(start, out.len());
+            let mut peaks = [f32::NEG_INFINITY; ROWS];
+            let mut sums = [0.0_f32; ROWS];
+            for first in (0..keys.rows).step_by(KEYS) {
+                let keys = keys.slice(first, KEYS.min(keys.rows - first));
+                let tile = &mut tile[..rows.rows * keys.rows];
+                let ids =
+                    mask.map(|mask| (&mask.anchors[start..][..rows.rows], &mask.keys[first..][..keys.rows]));
+                logits(tile, rows, keys, scale, ids);
+                accumulate(tile, keys.rows, &mut peaks, &mut sums);
+            }
+            for (out, (peak, sum)) in out.iter_mut().zip(peaks.iter().zip(sums)) {
+                // Without any key: log 0 = −∞, and no −∞ + −∞.
+                *out = if sum == 0.0 { f32::NEG_INFINITY } else { peak + sum.ln() };
+            }
+        },
+    );
+    out
+}
+
+simd! {
+    /// Turns logits into `scale · grad · exp(logit − lse)`, where lse and grad belong to the tile's rows.
+    fn weigh_rows(tile: &mut [f32], keys: usize, lse: &[f32], grad: &[f32], scale: f32) {
+        for ((row, &lse), &grad) in tile.chunks_exact_mut(keys).zip(lse).zip(grad) {
+            let factor = if lse == f32::NEG_INFINITY { 0.0 } else { scale * grad };
+            let lse = if lse == f32::NEG_INFINITY { 0.0 } else { lse };
+            for value in row {
+                *value = exp(*value - lse) * factor;
+            }
+        }
+    }
+}
+
+simd! {
+    /// The same where lse and grad belong to the tile's columns.
+    fn weigh_columns(tile: &mut [f32], lse: &[f32], factor: &[f32]) {
+        for row in tile.chunks_exact_mut(lse.len()) {
+            for ((value, &lse), &factor) in row.iter_mut().zip(lse).zip(factor) {
+                *value = exp(*value - lse) * factor;
+            }
+        }
+    }
+}
+
+/// The gradients of [`row_lse`] for anchors and keys. Logits are computed again, once for each side, so that neither
+/// side needs a buffer a thread.
+pub(super) fn row_lse_backward(
+    anchors: Matrix<'_>,
+    keys: Matrix<'_>,
+    lse: &[f32],
+    grad: &[f32],
+    scale: f32,
+    mask: Option<&IdMask>,
+) -> (Vec<f32>, Vec<f32>) {
+    let d = anchors.columns;
+    let mut of_anchors = vec![0.0; anchors.rows * d];
+    of_anchors.par_chunks_mut(ROWS * d).enumerate().for_each_init(
+        || vec![0.0; ROWS * KEYS],
+        |tile, (block, out)| {
+            let start = block * ROWS;
+            let rows = anchors.slice(start, out.len() / d);
+            for first in (0..keys.rows).step_by(KEYS) {
+                let keys = keys.slice(first, KEYS.min(keys.rows - first));
+                let tile = &mut tile[..rows.rows * keys.rows];
+                let ids =
+                    mask.map(|mask| (&mask.anchors[start..][..rows.rows], &mask.keys[first..][..keys.rows]));
+                logits(tile, rows, keys, scale, ids);
+                weigh_rows(tile, keys.rows, &lse[start..][..rows.rows], &grad[start..][..rows.rows], scale);
+                let strides = [keys.rows as isize, 1];
+                multiply(
+                    out,
+                    [rows.rows, d, keys.rows],
+                    tile,
+                    strides,
+                    keys.data,
+                    [d as isize, 1],
+                    1.0,
+                    true,
+                );
+            }
+        },
+    );
+    // A row without any key gives no gradient; 0 in the place of −∞ keeps the exponent finite.
+    let factors: Vec<f32> = lse
+        .iter()
+        .zip(grad)
+        .map(|(&lse, &grad)| if lse == f32::NEG_INFINITY { 0.0 } else { scale * grad })
+        .collect();
+    let finite: Vec<f32> = lse.iter().map(|&lse| if lse == f32::NEG_INFINITY { 0.0 } else { lse }).collect();
+    let mut of_keys = vec![0.0; keys.rows * d];
+    of_keys.par_chunks_mut(ROWS * d).enumerate().for_each_init(
+        || vec![0.0; ROWS * KEYS],
+        |tile, (block, out)| {
+            let start = block * ROWS;
+            let rows = keys.slice(start, out.len() / d);
+            for first in (0..anchors.rows).step_by(KEYS) {
+                let columns = anchors.slice(first, KEYS.min(anchors.rows - first));
+                let tile = &mut tile[..rows.rows * columns.rows];
+                let ids = mask
+                    .map(|mask| (&mask.keys[start..][..rows.rows], &mask.anchors[first..][..columns.rows]));
+                logits(tile, rows, columns, scale, ids);
+                weigh_columns(tile, &finite[first..][..columns.rows], &factors[first..][..columns.rows]);
+                let strides = [columns.rows as isize, 1];
+                multiply(
+                    out,
+                    [rows.rows, d, columns.rows],
+                    tile,
+                    strides,
+                    columns.data,
+                    [d as isize, 1],
+                    1.0,
+                    true,
+                );
+            }
+        },
+    );
+    (of_anchors, of_keys)
+}
+
+simd! {
+    fn adam_chunk(
+        parameter: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+        numbers: [f32; 8],
+    ) {
+        let [keep, coupled, complement_1, beta_2, complement_2, step_size, root_2, epsilon] = numbers;
+        for (((theta, &gradient), first), second) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
+            let gradient = gradient + coupled * *theta;
+            *first += complement_1 * (gradient - *first);
+            *second = beta_2 * *second + complement_2 * gradient * gradient;
+            *theta = keep * *theta - step_size * (*first / (second.sqrt() / root_2 + epsilon));
+        }
+    }
+}
+
+/// One Adam step in place and in one pass.
+pub(super) fn adam(
+    parameter: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    step: AdamStep,
+) {
+    const CHUNK: usize = 1 << 14;
+    let [correct_1, correct_2] = step.corrections();
+    let numbers = [
+        1.0 - step.rate * step.decoupled_decay,
+        step.coupled_decay,
+        1.0 - step.beta_1,
+        step.beta_2,
+        1.0 - step.beta_2,
+        step.rate / correct_1,
+        correct_2.sqrt(),
+        step.epsilon,
+    ]
+    .map(|number| number as f32);
+    parameter
+        .par_chunks_mut(CHUNK)
+        .zip(gradient.par_chunks(CHUNK))
+        .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)))
+        .for_each(|((parameter, gradient), (first, second))| {
+            adam_chunk(parameter, gradient, first, second, numbers)
+        });
+}

@@ -1,0 +1,13 @@
+//! Hot operations of this crate as backend extensions: a portable body in plain Burn operations, host kernels on
+//! slices for burn-flex and burn-ndarray, a hand-written backward for `Autodiff`.
+
+mod autodiff;
+mod backend;
+#[cfg(feature = "flex")]
+mod flex;
+mod host;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+pub mod portable;
+
+pub use backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};

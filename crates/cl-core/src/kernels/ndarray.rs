@@ -1,0 +1,106 @@
+//! burn-ndarray: the host kernels through `TensorData`, one copy in and one out.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{DType, TensorData, TensorMetadata};
+use burn_ndarray::{
+    FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, QuantElement, SharedArray,
+};
+
+use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use super::host::{self, Matrix};
+use super::portable;
+
+struct Host {
+    data: Vec<f32>,
+    shape: Vec<usize>,
+}
+
+impl Host {
+    fn matrix(&self) -> Matrix<'_> {
+        Matrix { data: &self.data, rows: self.shape[0], columns: self.shape[1] }
+    }
+}
+
+impl<E, I, Q> ContrastBackend for NdArray<E, I, Q>
+where
+    E: FloatNdArrayElement,
+    I: IntNdArrayElement,
+    Q: QuantElement,
+    NdArrayTensor: From<SharedArray<E>> + From<SharedArray<I>>,
+{
+    fn row_lse(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> FloatTensor<Self> {
+        if anchors.dtype() != DType::F32 {
+            return portable::row_lse::<Self>(anchors, keys, scale, mask);
+        }
+        let (anchors, keys) = (read::<Self>(anchors), read::<Self>(keys));
+        let out = host::row_lse(anchors.matrix(), keys.matrix(), scale, mask.as_ref());
+        let shape = vec![out.len()];
+        write::<Self>(out, shape)
+    }
+
+    fn row_lse_backward(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        lse: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if anchors.dtype() != DType::F32 {
+            return portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask);
+        }
+        let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(read::<Self>);
+        let (of_anchors, of_keys) = host::row_lse_backward(
+            anchors.matrix(),
+            keys.matrix(),
+            &lse.data,
+            &grad.data,
+            scale,
+            mask.as_ref(),
+        );
+        (write::<Self>(of_anchors, anchors.shape), write::<Self>(of_keys, keys.shape))
+    }
+}
+
+impl<E, I, Q> OptimizerBackend for NdArray<E, I, Q>
+where
+    E: FloatNdArrayElement,
+    I: IntNdArrayElement,
+    Q: QuantElement,
+    NdArrayTensor: From<SharedArray<E>> + From<SharedArray<I>>,
+{
+    fn adam(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> [FloatTensor<Self>; 3] {
+        if parameter.dtype() != DType::F32 {
+            return portable::adam::<Self>(parameter, gradient, first, second, step);
+        }
+        let [mut parameter, gradient, mut first, mut second] =
+            [parameter, gradient, first, second].map(read::<Self>);
+        host::adam(&mut parameter.data, &gradient.data, &mut first.data, &mut second.data, step);
+        [parameter, first, second].map(|tensor| write::<Self>(tensor.data, tensor.shape))
+    }
+}
+
+fn read<B: Backend>(tensor: FloatTensor<B>) -> Host {
+    let shape = tensor.shape().to_vec();
+    let data = burn::tensor::read_sync(B::float_into_data(tensor)).and_then(|data| {
+        data.to_vec::<f32>().map_err(|_| unreachable!("the element type was checked to be f32"))
+    });
+    let Ok(data) = data else { unreachable!("host memory can always be read") };
+    Host { data, shape }
+}
+
+fn write<B: Backend>(data: Vec<f32>, shape: Vec<usize>) -> FloatTensor<B> {
+    B::float_from_data(TensorData::new(data, shape), &B::Device::default())
+}

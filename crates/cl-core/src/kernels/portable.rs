@@ -1,0 +1,104 @@
+//! The same operations in plain Burn operations: the reference of every kernel, and the body of a backend without one.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
+
+use super::backend::{AdamStep, IdMask};
+
+fn float<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+/// Scaled logits `[n, m]`, −∞ where the mask hides a key.
+fn logits<B: Backend>(
+    anchors: Tensor<B, 2>,
+    keys: Tensor<B, 2>,
+    scale: f32,
+    mask: Option<IdMask>,
+) -> Tensor<B, 2> {
+    let device = anchors.device();
+    let logits = anchors.matmul(keys.transpose()).mul_scalar(scale); // [n, m]
+    let Some(mask) = mask else { return logits };
+    let ids = |ids: &[u32]| {
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        let length = ids.len();
+        Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [length]), &device)
+    };
+    let [n, m] = logits.dims();
+    let anchors = ids(&mask.anchors).reshape([n, 1]).expand([n, m]);
+    let keys = ids(&mask.keys).reshape([1, m]).expand([n, m]);
+    logits.mask_fill(anchors.equal(keys), f32::NEG_INFINITY)
+}
+
+/// See [`ContrastBackend::row_lse`](super::ContrastBackend::row_lse); holds `n × m` numbers.
+pub fn row_lse<B: Backend>(
+    anchors: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    scale: f32,
+    mask: Option<IdMask>,
+) -> FloatTensor<B> {
+    let logits = logits::<B>(float(anchors), float(keys), scale, mask);
+    let [n, _] = logits.dims();
+    // A row without any key has maximum −∞; subtracting 0 instead keeps −∞ − −∞ out.
+    let peak = logits.clone().max_dim(1).clamp_min(f32::MIN); // [n, 1]
+    let sum = (logits - peak.clone()).exp().sum_dim(1); // [n, 1]
+    primitive((sum.log() + peak).reshape([n]))
+}
+
+/// See [`ContrastBackend::row_lse_backward`](super::ContrastBackend::row_lse_backward).
+pub fn row_lse_backward<B: Backend>(
+    anchors: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    lse: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    scale: f32,
+    mask: Option<IdMask>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (anchors, keys) = (float::<B, 2>(anchors), float::<B, 2>(keys));
+    let [n, _] = anchors.dims();
+    let lse = float::<B, 1>(lse).clamp_min(f32::MIN).reshape([n, 1]);
+    let grad = float::<B, 1>(grad).mul_scalar(scale).reshape([n, 1]);
+    let weights = (logits(anchors.clone(), keys.clone(), scale, mask) - lse).exp() * grad; // [n, m]
+    let of_anchors = weights.clone().matmul(keys); // [n, d]
+    let of_keys = weights.transpose().matmul(anchors); // [m, d]
+    (primitive(of_anchors), primitive(of_keys))
+}
+
+/// See [`OptimizerBackend::adam`](super::OptimizerBackend::adam).
+pub fn adam<B: Backend>(
+    parameter: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    first: FloatTensor<B>,
+    second: FloatTensor<B>,
+    step: AdamStep,
+) -> [FloatTensor<B>; 3] {
+    // The rank does not matter element by element, and primitives do not carry it in their type.
+    let shape = burn::tensor::TensorMetadata::shape(&parameter);
+    let length = shape.num_elements();
+    let flat = |tensor| float::<B, 1>(B::float_reshape(tensor, [length].into()));
+    let (parameter, gradient, first, second) = (flat(parameter), flat(gradient), flat(first), flat(second));
+
+    let gradient = match step.coupled_decay {
+        0.0 => gradient,
+        decay => gradient + parameter.clone().mul_scalar(decay),
+    };
+    let first = first.clone() + (gradient.clone() - first).mul_scalar(1.0 - step.beta_1);
+    let second = second.mul_scalar(step.beta_2) + (gradient.clone() * gradient).mul_scalar(1.0 - step.beta_2);
+    let [correct_1, correct_2] = step.corrections();
+    let denominator = second.clone().sqrt().div_scalar(correct_2.sqrt()).add_scalar(step.epsilon);
+    let parameter = parameter.mul_scalar(1.0 - step.rate * step.decoupled_decay)
+        - (first.clone() / denominator).mul_scalar(step.rate / correct_1);
+    [parameter, first, second].map(|tensor| B::float_reshape(primitive(tensor), shape.clone()))
+}
+
+impl AdamStep {
+    /// `1 − β₁ᵗ` and `1 − β₂ᵗ`.
+    pub(crate) fn corrections(&self) -> [f64; 2] {
+        [self.beta_1, self.beta_2].map(|beta| 1.0 - beta.powf(self.time as f64))
+    }
+}

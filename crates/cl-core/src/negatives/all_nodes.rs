@@ -1,0 +1,42 @@
+//! Every user, or every item, of the other view (SGL's own code).
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::Negatives;
+use crate::contrast::{KeyKind, Keys};
+use crate::registry::Component;
+use crate::source::Group;
+
+/// `type = "all_nodes"`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AllNodesConfig {}
+
+impl<B: Backend> Component<dyn Negatives<B>> for AllNodesConfig {
+    const NAME: &'static str = "all_nodes";
+    const SUMMARY: &'static str =
+        "all users (for users) and all items (for items) of the other view (SGL's code)";
+
+    fn build(self) -> Box<dyn Negatives<B>> {
+        Box::new(self)
+    }
+}
+
+impl<B: Backend> Negatives<B> for AllNodesConfig {
+    fn kind(&self) -> KeyKind {
+        KeyKind::Others
+    }
+
+    fn wants(&self, group: &Group) -> Option<Range<u32>> {
+        Some(group.everyone.clone())
+    }
+
+    fn keys(&self, group: &Group, encoded: Option<Tensor<B, 2>>) -> Keys<B> {
+        let Some(vectors) = encoded else { panic!("all_nodes needs the rows {:?} encoded", group.everyone) };
+        Keys::Others { vectors, ids: group.everyone.clone().collect(), holds_positives: true }
+    }
+}

@@ -1,0 +1,127 @@
+//! Bayesian personalised ranking.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::{log_sigmoid, sigmoid};
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::{L2, L2Form, L2On, Objective, Triples};
+use crate::contrast::{Reduction, row_dot};
+use crate::registry::{Check, Component, ensure};
+
+/// How the logistic loss is written; the two differ where a score difference is below −11.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BprForm {
+    /// `softplus(n − p)` (LightGCN).
+    #[default]
+    Softplus,
+    /// `−log(1e-5 + σ(p − n))` (SELFRec): bounded by 11.5, so that hopeless pairs lose their gradient.
+    BoundedSigmoid,
+}
+
+/// `type = "bpr"`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BprConfig {
+    /// k ≥ 1, sampled negatives for a positive; their losses are averaged.
+    pub negatives_per_positive: usize,
+    /// Over the positives of the batch.
+    pub reduction: Reduction,
+    /// How the loss is written.
+    pub form: BprForm,
+    /// Weight of the L2 penalty; LightGCN 1e-4.
+    pub l2: f64,
+    /// Rows that are penalised.
+    pub l2_on: L2On,
+    /// Squared (halved) or the norm itself.
+    pub l2_form: L2Form,
+    /// Whether sampled negatives are penalised.
+    pub l2_negatives: bool,
+}
+
+impl Default for BprConfig {
+    fn default() -> Self {
+        Self {
+            negatives_per_positive: 1,
+            reduction: Reduction::Mean,
+            form: BprForm::Softplus,
+            l2: 1e-4,
+            l2_on: L2On::LayerZero,
+            l2_form: L2Form::Squared,
+            l2_negatives: true,
+        }
+    }
+}
+
+/// Weights are finite and not negative.
+pub(super) fn check_l2(weight: f64) -> Check {
+    ensure(weight >= 0.0 && weight.is_finite(), "l2", || format!("must be 0 or more, got {weight}"))
+}
+
+impl<B: Backend> Component<dyn Objective<B>> for BprConfig {
+    const NAME: &'static str = "bpr";
+    const SUMMARY: &'static str = "a positive above a sampled negative (Rendle et al. 2009)";
+
+    fn validate(&self) -> Check {
+        check_l2(self.l2)?;
+        ensure((1..=1024).contains(&self.negatives_per_positive), "negatives_per_positive", || {
+            format!("must be from 1 to 1024, got {}", self.negatives_per_positive)
+        })
+    }
+
+    fn build(self) -> Box<dyn Objective<B>> {
+        Box::new(self)
+    }
+}
+
+impl<B: Backend> Objective<B> for BprConfig {
+    fn negatives_per_positive(&self) -> usize {
+        self.negatives_per_positive
+    }
+
+    fn l2(&self) -> L2 {
+        L2 {
+            weight: self.l2,
+            on: self.l2_on,
+            form: self.l2_form,
+            negatives: self.l2_negatives,
+            reduction: self.reduction,
+        }
+    }
+
+    fn loss(&self, batch: Triples<B>) -> Tensor<B, 1> {
+        self.reduction.apply(bpr(batch, self.form))
+    }
+}
+
+/// BPR a positive: how far its score lies above those of its negatives.
+///
+/// ```text
+/// loss_i = mean_k −log σ(⟨x_i, p_i⟩ − ⟨x_i, n_ik⟩)
+/// ```
+///
+/// # Shapes
+/// - anchors, positives: `[n, d]`, negatives: `[n · k, d]` → `[n]`
+///
+/// # Source
+/// Rendle, Freudenthaler, Gantner & Schmidt-Thieme 2009, section 4.1 (arXiv 1205.2618).
+///
+/// # Panics
+/// If the number of negatives is not a multiple of the number of anchors.
+#[track_caller]
+#[must_use]
+pub fn bpr<B: Backend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
+    let ([n, d], [negatives, _]) = (batch.anchors.dims(), batch.negatives.dims());
+    assert!(negatives >= n && negatives % n == 0, "{negatives} negatives are not a multiple of {n} anchors");
+    let k = negatives / n;
+    let positive = row_dot(batch.anchors.clone(), batch.positives).reshape([n, 1]); // [n, 1]
+    let anchors = batch.anchors.reshape([n, 1, d]).expand([n, k, d]).reshape([n * k, d]);
+    let negative = row_dot(anchors, batch.negatives).reshape([n, k]); // [n, k]
+    let difference = positive.expand([n, k]) - negative; // [n, k]
+    let losses = match form {
+        BprForm::Softplus => log_sigmoid(difference).neg(),
+        BprForm::BoundedSigmoid => sigmoid(difference).add_scalar(1e-5).log().neg(),
+    };
+    losses.sum_dim(1).div_scalar(k as f64).reshape([n])
+}

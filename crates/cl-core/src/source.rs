@@ -1,0 +1,83 @@
+//! Training data as the loop sees it: batches, the rows they need, and the groups that are contrasted.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoder::{Request, Rows};
+use crate::views::At;
+
+/// Which side of the interactions is contrasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sides {
+    /// Users.
+    User,
+    /// Items.
+    Item,
+    /// Users and items.
+    #[default]
+    Both,
+}
+
+/// How a contrast wants the rows of a batch paired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pairing {
+    /// Which sides.
+    pub sides: Sides,
+    /// Users and items in one softmax rather than apart.
+    pub merge: bool,
+    /// Each row once, however often the batch holds it.
+    pub unique: bool,
+    /// Both directions: the keys of either view are needed.
+    pub symmetric: bool,
+}
+
+/// The rows of one batch, in the encoder's numbering.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Who is recommended to, `n` rows.
+    pub anchors: Rows,
+    /// What they took, `n` rows.
+    pub positives: Rows,
+    /// What they did not take, `n · k` rows, the k of an anchor together.
+    pub negatives: Rows,
+}
+
+/// Rows that are contrasted with one another.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// `user`, `item` or `merged`, for logs.
+    pub name: &'static str,
+    /// The rows whose two views are pairs.
+    pub rows: Arc<[u32]>,
+    /// Who each row is: equal ids are the same user or item.
+    pub ids: Arc<[u32]>,
+    /// All rows of this kind, the group's own among them.
+    pub everyone: Range<u32>,
+}
+
+/// A family's training data: graphs, or sequences.
+pub trait Source: Send {
+    /// What the family's encoders encode.
+    type Input: Clone;
+
+    /// Steps in an epoch.
+    fn steps(&self) -> usize;
+
+    /// The batch of a step, with `negatives` sampled for each positive; a function of the position alone.
+    fn batch(&mut self, at: At, negatives: usize) -> Batch;
+
+    /// The unperturbed input of a batch.
+    fn clean(&self, batch: &Batch) -> Self::Input;
+
+    /// The input whose output is the bare parameters of the rows (layer 0).
+    fn layer_zero(&self, batch: &Batch) -> Self::Input;
+
+    /// The groups that a contrast of this pairing compares.
+    fn groups(&self, batch: &Batch, pairing: Pairing) -> Vec<Group>;
+
+    /// What must be encoded for ranking: all users, all items.
+    fn tables(&self) -> [Request<Self::Input>; 2];
+}

@@ -1,0 +1,17 @@
+//! Propagation as a backend extension: a portable body in plain Burn operations, host kernels on slices for burn-flex
+//! and burn-ndarray, a hand-written backward for `Autodiff`.
+
+mod autodiff;
+mod backend;
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod host;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+pub mod noise;
+pub mod portable;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod product;
+
+pub use backend::{GraphBackend, spmm};

@@ -1,0 +1,28 @@
+//! User-item graphs: the bipartite graph and its normalised adjacency, propagation with its own backward, LightGCN and
+//! matrix factorisation, and the graph views of contrastive recommenders.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod adjacency;
+mod bipartite;
+mod encoder;
+mod init;
+mod input;
+pub mod kernels;
+mod light_gcn;
+mod matrix_factorization;
+mod petgraph;
+mod plan;
+mod source;
+pub mod views;
+
+pub use adjacency::{Adjacency, Csr, Normalization};
+pub use bipartite::BipartiteGraph;
+pub use encoder::GraphEncoder;
+pub use init::Init;
+pub use input::{GraphInput, Noise, Output, PerLayer, Structure};
+pub use kernels::{GraphBackend, spmm};
+pub use light_gcn::{LightGcn, LightGcnConfig};
+pub use matrix_factorization::{MatrixFactorization, MatrixFactorizationConfig};
+pub use petgraph::{Edge, Node};
+pub use plan::{Gather, Pass, Plan, propagate};
+pub use source::{GraphSource, Sampler, SourceError};

@@ -1,0 +1,156 @@
+//! LightGCN.
+
+use std::sync::Arc;
+
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Device, Tensor};
+use cl_core::encoder::Senses;
+use cl_core::registry::{Check, ensure};
+use cl_core::{Encoder, Request, StreamKey};
+use serde::{Deserialize, Serialize};
+
+use crate::adjacency::Normalization;
+use crate::bipartite::BipartiteGraph;
+use crate::encoder::GraphEncoder;
+use crate::init::Init;
+use crate::input::GraphInput;
+use crate::kernels::GraphBackend;
+use crate::plan::{Plan, propagate};
+
+/// `type = "light_gcn"`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LightGcnConfig {
+    /// d, width of the embeddings, 1 to 4096.
+    pub dim: usize,
+    /// L, number of propagation steps, 1 to 16.
+    pub layers: usize,
+    /// Whether the bare embeddings are in the mean: yes in LightGCN and SGL, no in SimGCL and XSimGCL.
+    pub include_layer_zero: bool,
+    /// How edges are weighted.
+    pub normalization: Normalization,
+    /// The law of the initial embeddings.
+    pub init: Init,
+    /// Gain of `xavier_uniform` (default 1), standard deviation of `normal` (default 0.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_scale: Option<f64>,
+}
+
+impl Default for LightGcnConfig {
+    fn default() -> Self {
+        Self {
+            dim: 64,
+            layers: 3,
+            include_layer_zero: true,
+            normalization: Normalization::Symmetric,
+            init: Init::XavierUniform,
+            init_scale: None,
+        }
+    }
+}
+
+impl LightGcnConfig {
+    /// The one-line summary.
+    pub const SUMMARY: &'static str =
+        "mean of propagated embeddings, no weights, no activation (He et al. 2020)";
+
+    /// Writes the default scale of the chosen law down.
+    pub fn complete(&mut self) {
+        self.init_scale.get_or_insert(self.init.default_scale());
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    ///
+    /// The first key whose value is out of range.
+    pub fn validate(&self) -> Check {
+        check(self.dim, self.init_scale)?;
+        ensure((1..=16).contains(&self.layers), "layers", || {
+            format!("must be from 1 to 16, got {} (without layers it is matrix_factorization)", self.layers)
+        })
+    }
+}
+
+/// The checks that embedding tables share.
+pub(crate) fn check(dim: usize, init_scale: Option<f64>) -> Check {
+    ensure((1..=4096).contains(&dim), "dim", || format!("must be from 1 to 4096, got {dim}"))?;
+    ensure(init_scale.is_none_or(|scale| scale > 0.0 && scale.is_finite()), "init_scale", || {
+        format!("must be more than 0, got {}", init_scale.unwrap_or_default())
+    })
+}
+
+impl GraphEncoder for LightGcnConfig {
+    type Encoder<B: GraphBackend> = LightGcn<B>;
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn senses(&self) -> Senses {
+        Senses { structure: true, noise: true, layers: self.layers }
+    }
+
+    fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
+    fn init<B: GraphBackend>(
+        &self,
+        graph: &BipartiteGraph,
+        key: StreamKey,
+        device: &Device<B>,
+    ) -> LightGcn<B> {
+        let scale = self.init_scale.unwrap_or(self.init.default_scale());
+        LightGcn {
+            table: Param::from_tensor(self.init.table(graph, self.dim, scale, key, device)),
+            layers: self.layers,
+            include_layer_zero: self.include_layer_zero,
+        }
+    }
+}
+
+/// LightGCN: an embedding table behind a propagation.
+///
+/// ```text
+/// E⁽ˡ⁾ = Â E⁽ˡ⁻¹⁾,   E = 1/(L+1) Σ_{l=0..L} E⁽ˡ⁾   (or 1/L Σ_{l=1..L})
+/// ```
+///
+/// Source: He, Deng, Wang, Li, Zhang & Wang 2020, equations 7 and 8 with α_l = 1/(L+1) (arXiv 2002.02126).
+#[derive(Module, Debug)]
+pub struct LightGcn<B: Backend> {
+    /// `[users + items, dim]`, users first.
+    pub table: Param<Tensor<B, 2>>,
+    layers: usize,
+    include_layer_zero: bool,
+}
+
+impl<B: GraphBackend> Encoder<B> for LightGcn<B> {
+    type Input = GraphInput;
+
+    fn encode(&self, requests: &[Request<GraphInput>]) -> Vec<Tensor<B, 2>> {
+        encode(self.table.val(), self.layers, self.include_layer_zero, requests)
+    }
+}
+
+/// Answers requests with one propagation.
+pub(crate) fn encode<B: GraphBackend>(
+    table: Tensor<B, 2>,
+    layers: usize,
+    include_layer_zero: bool,
+    requests: &[Request<GraphInput>],
+) -> Vec<Tensor<B, 2>> {
+    let [nodes, dim] = table.dims();
+    let plan = Arc::new(Plan::new(layers, include_layer_zero, nodes, requests));
+    let all = propagate(&plan, table); // [all rows, dim]
+    let mut start = 0;
+    requests
+        .iter()
+        .map(|request| {
+            let range = start..start + request.rows.len();
+            start = range.end;
+            all.clone().slice([range, 0..dim])
+        })
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! Propagation as one operation: all passes of a step and the rows that are wanted of them.
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorPrimitive};
+use cl_core::{Request, Rows};
+
+use crate::input::{GraphInput, Noise, Output, Structure};
+use crate::kernels::GraphBackend;
+
+/// One pass over the graph.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// The graph of each layer.
+    pub structure: Structure,
+    /// Noise after each layer, if any.
+    pub noise: Option<Noise>,
+}
+
+/// Rows of one output of one pass.
+#[derive(Debug, Clone)]
+pub struct Gather {
+    /// Index of the pass.
+    pub pass: usize,
+    /// Which output.
+    pub output: Output,
+    /// Which rows.
+    pub rows: Rows,
+}
+
+/// What one call of [`propagate`] computes.
+///
+/// ```text
+/// e⁽⁰⁾ = table;   e⁽ˡ⁾ = A_l e⁽ˡ⁻¹⁾ + noise_l;   final = mean over l of e⁽ˡ⁾,  l from 0 or 1 to L
+/// ```
+///
+/// With no layer, `final = table + noise`. Passes are distinct: equal structure and equal noise are one pass.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// L.
+    pub layers: usize,
+    /// Whether e⁽⁰⁾ is in the mean (LightGCN, SGL) or not (SimGCL, XSimGCL).
+    pub include_layer_zero: bool,
+    /// Number of nodes, the rows of the table.
+    pub nodes: usize,
+    /// The passes.
+    pub passes: Vec<Pass>,
+    /// What is wanted of them; the output holds these rows one after another.
+    pub wanted: Vec<Gather>,
+}
+
+impl Plan {
+    /// The plan that answers a list of requests.
+    ///
+    /// # Panics
+    ///
+    /// If a request asks for a layer that there is not, or graphs have different numbers of nodes.
+    #[track_caller]
+    #[must_use]
+    pub fn new(
+        layers: usize,
+        include_layer_zero: bool,
+        nodes: usize,
+        requests: &[Request<GraphInput>],
+    ) -> Self {
+        let mut passes: Vec<Pass> = Vec::new();
+        let wanted = requests
+            .iter()
+            .map(|Request { input, rows }| {
+                let of = input.structure.nodes();
+                assert_eq!(of, nodes, "the graph has {of} nodes, the table {nodes} rows");
+                if let Output::Layer(layer) = input.output {
+                    assert!(layer <= layers, "layer {layer} is asked for, and there are {layers}");
+                }
+                let same = |pass: &Pass| pass.structure.same(&input.structure) && pass.noise == input.noise;
+                let pass = passes.iter().position(same).unwrap_or_else(|| {
+                    passes.push(Pass { structure: input.structure.clone(), noise: input.noise });
+                    passes.len() - 1
+                });
+                Gather { pass, output: input.output, rows: rows.clone() }
+            })
+            .collect();
+        Self { layers, include_layer_zero, nodes, passes, wanted }
+    }
+
+    /// Number of rows that come out.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.wanted.iter().map(|gather| gather.rows.len()).sum()
+    }
+
+    /// The weight of a layer in the mean.
+    pub(crate) fn share(&self) -> f32 {
+        match self.layers {
+            0 => 1.0,
+            layers => 1.0 / (layers + usize::from(self.include_layer_zero)) as f32,
+        }
+    }
+
+    /// Whether layer `layer` is in the mean.
+    pub(crate) fn in_mean(&self, layer: usize) -> bool {
+        layer > 0 || self.include_layer_zero || self.layers == 0
+    }
+}
+
+/// Runs a plan: `table [nodes, d]` → `[plan.rows(), d]`, with its own backward.
+///
+/// # Cost
+///
+/// On the host backends: the product of a layer once for each pass that needs it (the first once for each graph), the
+/// last at the wanted rows only; the backward once for each graph. Memory O(nodes · d).
+///
+/// # Panics
+///
+/// If the table has not one row a node.
+#[track_caller]
+#[must_use]
+pub fn propagate<B: GraphBackend>(plan: &Arc<Plan>, table: Tensor<B, 2>) -> Tensor<B, 2> {
+    let [rows, _] = table.dims();
+    assert_eq!(rows, plan.nodes, "the table has {rows} rows, the graph {} nodes", plan.nodes);
+    Tensor::from_primitive(TensorPrimitive::Float(B::propagate(plan, table.into_primitive().tensor())))
+}

@@ -1,0 +1,70 @@
+//! Drawing what is kept.
+
+use cl_core::StreamKey;
+use cl_core::rng::unit;
+use rayon::prelude::*;
+
+/// A random word for each of `count` things.
+fn words(key: StreamKey, count: usize) -> Vec<u32> {
+    let mut words = vec![0; count];
+    words.par_chunks_mut(4).with_min_len(4096).enumerate().for_each(|(block, out)| {
+        out.copy_from_slice(&key.words(block as u32, 0)[..out.len()]);
+    });
+    words
+}
+
+/// Marks for `count` things of which the share `rate` is dropped: exactly ⌊count · (1 − rate)⌋ are kept, each set of
+/// that size equally likely; or each is kept with probability 1 − rate by itself. O(count).
+pub(super) fn keep(key: StreamKey, count: usize, rate: f64, exact: bool) -> Vec<bool> {
+    let words = words(key, count);
+    if !exact {
+        return words.into_iter().map(|word| f64::from(unit(word)) >= rate).collect();
+    }
+    let kept = (count as f64 * (1.0 - rate)).floor() as usize;
+    if kept == 0 || kept == count {
+        return vec![kept == count; count];
+    }
+    // The smallest `kept` words stay; of equal words the first ones.
+    let mut order = words.clone();
+    let (_, &mut threshold, _) = order.select_nth_unstable(kept - 1);
+    let mut at_threshold = kept - words.iter().filter(|&&word| word < threshold).count();
+    words
+        .into_iter()
+        .map(|word| {
+            if word == threshold && at_threshold > 0 {
+                at_threshold -= 1;
+                true
+            } else {
+                word < threshold
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_keeps_the_exact_number_and_every_thing_equally_often() {
+        let mut counts = [0_u32; 10];
+        for draw in 0..2000 {
+            let kept = keep(StreamKey::root(1).at(draw), 10, 0.3, true);
+            assert_eq!(kept.iter().filter(|&&kept| kept).count(), 7);
+            for (count, kept) in counts.iter_mut().zip(kept) {
+                *count += u32::from(kept);
+            }
+        }
+        // 1400 expected, standard deviation 20.5.
+        assert!(counts.iter().all(|&count| (1290..1510).contains(&count)), "{counts:?}");
+    }
+
+    #[test]
+    fn bernoulli_keeps_about_the_share() {
+        let kept = keep(StreamKey::root(2), 100_000, 0.1, false).into_iter().filter(|&kept| kept).count();
+        // Standard deviation 95.
+        assert!((89_500..90_500).contains(&kept), "{kept}");
+        assert!(keep(StreamKey::root(2), 100, 0.0, false).into_iter().all(|kept| kept));
+        assert!(keep(StreamKey::root(2), 100, 0.0, true).into_iter().all(|kept| kept));
+    }
+}

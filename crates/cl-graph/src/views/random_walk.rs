@@ -1,0 +1,167 @@
+//! "Random walk" views, in the two senses that go by that name.
+
+use cl_core::StreamKey;
+use cl_core::encoder::Perturbs;
+use cl_core::registry::{Check, Component, ensure};
+use cl_core::rng::below;
+use cl_core::views::{At, Drawn, Views};
+use serde::{Deserialize, Serialize};
+
+use super::{Cached, Every, check_rate, choose};
+use crate::adjacency::Adjacency;
+use crate::input::{GraphInput, PerLayer, Structure};
+
+/// What is meant by a random walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WalkMode {
+    /// A dropped graph of its own for each layer: what SGL's code computes as SGL-RW.
+    #[default]
+    LayerDropout,
+    /// One seeded walk of `length` steps from each node; the view is the union of the traversed edges.
+    Walk,
+}
+
+/// `type = "random_walk"`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RandomWalkConfig {
+    /// What is meant.
+    pub mode: WalkMode,
+    /// ρ in [0, 1), the share of edges dropped in each layer (`layer_dropout`; default 0.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// Steps of each walk, 1 to 1000 (`walk`; default 4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
+    /// Once an epoch (SGL's code) or anew for each step.
+    pub every: Every,
+    /// Exactly ⌊E(1 − ρ)⌋ edges stay in each layer, or each with probability 1 − ρ (`layer_dropout`; default true).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<bool>,
+    /// Weights from the degrees that are left, or those of the whole graph.
+    pub renormalize: bool,
+}
+
+impl Default for RandomWalkConfig {
+    fn default() -> Self {
+        Self {
+            mode: WalkMode::LayerDropout,
+            rate: None,
+            length: None,
+            every: Every::Epoch,
+            exact: None,
+            renormalize: true,
+        }
+    }
+}
+
+impl Component<dyn Views<GraphInput>> for RandomWalkConfig {
+    const NAME: &'static str = "random_walk";
+    const SUMMARY: &'static str =
+        "a dropped graph for each layer (SGL-RW's code), or the edges of seeded walks";
+
+    fn complete(&mut self) {
+        match self.mode {
+            WalkMode::LayerDropout => {
+                self.rate.get_or_insert(0.1);
+                self.exact.get_or_insert(true);
+            }
+            WalkMode::Walk => {
+                self.length.get_or_insert(4);
+            }
+        }
+    }
+
+    fn validate(&self) -> Check {
+        let foreign = |key: &str, mode: &str| {
+            format!("belongs to mode = \"{mode}\", and without it {key} would be ignored")
+        };
+        match self.mode {
+            WalkMode::LayerDropout => {
+                check_rate(self.rate.unwrap_or_default())?;
+                ensure(self.length.is_none(), "length", || foreign("length", "walk"))
+            }
+            WalkMode::Walk => {
+                ensure(self.length.is_none_or(|length| (1..=1000).contains(&length)), "length", || {
+                    format!("must be from 1 to 1000, got {}", self.length.unwrap_or_default())
+                })?;
+                ensure(self.rate.is_none(), "rate", || foreign("rate", "layer_dropout"))?;
+                ensure(self.exact.is_none(), "exact", || foreign("exact", "layer_dropout"))
+            }
+        }
+    }
+
+    fn build(mut self) -> Box<dyn Views<GraphInput>> {
+        Component::complete(&mut self);
+        Box::new(RandomWalk { drawn: Cached::new(self.every), config: self })
+    }
+}
+
+struct RandomWalk {
+    config: RandomWalkConfig,
+    drawn: Cached<[Structure; 2]>,
+}
+
+impl RandomWalk {
+    fn view(config: &RandomWalkConfig, whole: Adjacency, key: StreamKey) -> Structure {
+        let renormalize = config.renormalize;
+        match (config.mode, config.rate, config.exact, config.length) {
+            (WalkMode::LayerDropout, Some(rate), Some(exact), _) => {
+                Structure::PerLayer(PerLayer::new(whole.nodes(), move |layer| {
+                    let keep = choose::keep(key.at(layer as u64), whole.graph().edges(), rate, exact);
+                    whole.dropped(&keep, renormalize)
+                }))
+            }
+            (_, _, _, length) => {
+                let keep = walked(&whole, key, length.unwrap_or_default());
+                Structure::Same(whole.dropped(&keep, renormalize))
+            }
+        }
+    }
+}
+
+/// Marks the edges that a walk of `length` steps from each node traverses.
+fn walked(whole: &Adjacency, key: StreamKey, length: usize) -> Vec<bool> {
+    let graph = whole.graph();
+    let mut keep = vec![false; graph.edges()];
+    for start in 0..graph.nodes() as u32 {
+        let mut node = start as usize;
+        for step in 0..length {
+            let word = key.words(start, step as u32 / 4)[step % 4];
+            if node < graph.users() {
+                let items = graph.items_of(node);
+                if items.is_empty() {
+                    break;
+                }
+                let at = below(word, items.len() as u32) as usize;
+                keep[graph.edges_of(node).start + at] = true;
+                node = graph.users() + items[at] as usize;
+            } else {
+                let item = node - graph.users();
+                let users = graph.users_of(item);
+                if users.is_empty() {
+                    break;
+                }
+                let at = below(word, users.len() as u32) as usize;
+                keep[graph.item_edges_of(item)[at] as usize] = true;
+                node = users[at] as usize;
+            }
+        }
+    }
+    keep
+}
+
+impl Views<GraphInput> for RandomWalk {
+    fn perturbs(&self) -> Perturbs {
+        Perturbs { structure: true, ..Perturbs::default() }
+    }
+
+    fn draw(&mut self, clean: &GraphInput, at: At) -> Drawn<GraphInput> {
+        let config = &self.config;
+        let [a, b] = self.drawn.get(at, |key| {
+            ["a", "b"].map(|view| Self::view(config, clean.structure.layer(1), key.child(view)))
+        });
+        Drawn { objective: clean.clone(), a: clean.with_structure(a), b: clean.with_structure(b) }
+    }
+}
