@@ -1,1 +1,28 @@
-//! 
+//! Contrastive recommenders from one TOML file: train, rank, report.
+//!
+//! The binary is [`main`] with the components of this workspace. A crate with components of its own calls [`main`] with
+//! its own [`Catalogue`]; everything else stays as it is.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod backend;
+mod cli;
+mod commands;
+mod components;
+pub mod config;
+mod encoders;
+mod error;
+mod evaluate;
+mod folder;
+mod ranker;
+mod report;
+mod result;
+mod train;
+
+pub use backend::{EvalBackend, OnBackend, TrainBackend, on_backend};
+pub use cli::main;
+pub use components::{Builtin, Catalogue, Components};
+pub use config::Experiment;
+pub use encoders::{EncoderSlot, Fit, Graph, Kind, Trainable};
+pub use error::Error;
+pub use ranker::{ByEmbeddings, ByScores, Embeddings, Ranker};
+pub use train::{Progress, Session, Timing, Trained, train};

@@ -108,7 +108,6 @@ proptest! {
     }
 
     #[test]
-    #[cfg(feature = "flex")]
     fn flex_kernel_equals_the_portable_body(
         seed in proptest::collection::vec(-3..4i8, 1..40),
         (items, dim, cutoff) in (1..700usize, 1..9usize, 1..40usize),
@@ -140,7 +139,6 @@ fn ndarray_kernel_equals_the_portable_body() {
     assert_eq!(both(users, items.transpose().transpose(), &[&mask], 25).0, portable);
 }
 
-#[cfg(feature = "flex")]
 #[test]
 fn autodiff_ranks_on_the_inner_backend() {
     type B = burn::backend::Autodiff<burn_flex::Flex>;
@@ -151,7 +149,6 @@ fn autodiff_ranks_on_the_inner_backend() {
     assert_eq!(rank_embeddings(users, items, &all_users(), &[], 10), inner);
 }
 
-#[cfg(feature = "flex")]
 #[test]
 #[should_panic(expected = "differ in their dimension")]
 fn tables_of_different_dimensions_are_refused() {

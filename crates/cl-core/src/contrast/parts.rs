@@ -52,12 +52,17 @@ impl Reduction {
     }
 }
 
-/// Rows of unit length, `x / max(‖x‖₂, 1e-12)` as PyTorch's `normalize`; `[n, d]` → `[n, d]`.
+/// Rows of unit length, `x / ‖x‖₂`; `[n, d]` → `[n, d]`.
+///
+/// A row no longer than 1e-12 has no direction: it becomes zero, and its gradient is zero. (PyTorch's `normalize` divides
+/// by 1e-12 there, and so does its gradient.)
 #[must_use]
 pub fn normalize_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
-    // The floor is under the root, so that a zero row gets gradient 0 instead of 0/0.
-    let norms = (rows.clone() * rows.clone()).sum_dim(1).clamp_min(1e-24).sqrt(); // [n, 1]
-    rows / norms
+    let squares = (rows.clone() * rows.clone()).sum_dim(1); // [n, 1]
+    let without_direction = squares.clone().lower_equal_elem(1e-24);
+    // The floor keeps the gradient of the root finite where the mask will hide it.
+    let inverse = squares.clamp_min(1e-24).sqrt().recip().mask_fill(without_direction, 0.0); // [n, 1]
+    rows * inverse
 }
 
 /// The dot product of each pair of rows, `[n, d], [n, d]` → `[n]`.

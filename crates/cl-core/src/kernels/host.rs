@@ -101,6 +101,10 @@ simd! {
                 tile_peak = if value > tile_peak { value } else { tile_peak };
             }
             if tile_peak == f32::NEG_INFINITY {
+                // All are masked, or NaN, which no comparison sees and which must reach the loss.
+                if row.iter().any(|value| value.is_nan()) {
+                    *sum = f32::NAN;
+                }
                 continue;
             }
             let mut lanes = [0.0_f32; 16];

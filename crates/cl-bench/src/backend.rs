@@ -1,0 +1,47 @@
+//! The backends that experiments run on.
+
+use burn::tensor::backend::AutodiffBackend;
+use cl_core::kernels::{ContrastBackend, OptimizerBackend};
+use cl_eval::RankBackend;
+use cl_graph::GraphBackend;
+
+/// A backend that can rank and update: the inner side of a [`TrainBackend`].
+pub trait EvalBackend: GraphBackend + ContrastBackend + RankBackend + OptimizerBackend {}
+impl<B: GraphBackend + ContrastBackend + RankBackend + OptimizerBackend> EvalBackend for B {}
+
+/// All that an experiment asks of a backend, so that the bounds stand in one place.
+pub trait TrainBackend: AutodiffBackend<InnerBackend: EvalBackend> + GraphBackend + ContrastBackend {}
+impl<B: AutodiffBackend<InnerBackend: EvalBackend> + GraphBackend + ContrastBackend> TrainBackend for B {}
+
+/// Something that is done on a backend chosen at run time.
+pub trait OnBackend {
+    /// What comes out.
+    type Output;
+
+    /// Does it.
+    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output;
+}
+
+/// Names of all backends with the Cargo feature that compiles each in; flex is always there.
+pub const BACKENDS: [(&str, Option<&str>); 4] =
+    [("flex", None), ("ndarray", Some("ndarray")), ("cuda", Some("cuda")), ("wgpu", Some("wgpu"))];
+
+/// Whether a backend of this name is compiled in.
+#[must_use]
+pub fn is_compiled(name: &str) -> bool {
+    match name {
+        "flex" => true,
+        "ndarray" => cfg!(feature = "ndarray"),
+        _ => false,
+    }
+}
+
+/// Does something on the backend of this name; `None` if it is not compiled in.
+pub fn on_backend<O: OnBackend>(name: &str, work: O) -> Option<O::Output> {
+    match name {
+        "flex" => Some(work.run::<burn::backend::Autodiff<burn_flex::Flex>>(Default::default())),
+        #[cfg(feature = "ndarray")]
+        "ndarray" => Some(work.run::<burn::backend::Autodiff<burn_ndarray::NdArray>>(Default::default())),
+        _ => None,
+    }
+}

@@ -1,0 +1,109 @@
+//! `cl-bench bench`: seconds a step, as one JSON line.
+
+use clap::Args;
+use cl_core::StreamKey;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::run::load_split;
+use crate::backend::{OnBackend, TrainBackend, on_backend};
+use crate::cli::{DataRoot, ExperimentArgs};
+use crate::components::Catalogue;
+use crate::config::{Experiment, Text};
+use crate::encoders::Kind;
+use crate::error::Error;
+use crate::evaluate::on_test;
+use crate::result::{median, peak_rss_bytes};
+use crate::train::{Clock, Progress, Session};
+
+/// Arguments of `bench`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    #[command(flatten)]
+    data: DataRoot,
+    /// Steps to take
+    #[arg(long, value_name = "N")]
+    steps: u64,
+    /// Threads [default: device.threads, else one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Wall-clock seconds, or processor seconds of this process (with --threads 1 steady on a busy machine)
+    #[arg(long, value_enum, default_value = "wall")]
+    clock: Clock,
+}
+
+/// Times an experiment.
+pub(crate) fn bench(args: &BenchArgs, catalogue: &impl Catalogue) -> Result<(), Error> {
+    let text = Text::read(&args.experiment.file, &args.experiment.overrides)?;
+    let device = super::device(&text)?;
+    super::use_threads(args.threads.unwrap_or(device.threads))?;
+    on_backend(&device.backend, Bench { args, text: &text, catalogue })
+        .unwrap_or_else(|| unreachable!("the backend was checked"))
+}
+
+struct Bench<'a, C> {
+    args: &'a BenchArgs,
+    text: &'a Text,
+    catalogue: &'a C,
+}
+
+impl<C: Catalogue> OnBackend for Bench<'_, C> {
+    type Output = Result<(), Error>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<(), Error> {
+        let Self { args, text, catalogue } = self;
+        let experiment = Experiment::<B>::read(text, &catalogue.components())?;
+        let (split, _, load) = load_split(&experiment, &args.data.path())?;
+        let Experiment { encoder, training, evaluate, seed, .. } = experiment;
+        let (Kind::Graph(model), Some(training)) = (encoder.kind(), training) else {
+            return Err(Error::other("this encoder is not trained, so there is no step to time"));
+        };
+        let config = training.train.clone();
+        let steps_per_epoch = split.train.len().div_ceil(config.batch_size);
+        let trained = model.train(Session {
+            device,
+            key: StreamKey::root(seed),
+            split: &split,
+            training,
+            evaluate: &evaluate,
+            folder: None,
+            max_steps: Some(args.steps),
+            clock: args.clock,
+            progress: Progress::new(true),
+        })?;
+        let evaluating = args.clock.now();
+        let evaluation = on_test(&*trained.ranker, &split, &evaluate);
+        let eval = args.clock.now() - evaluating;
+        let timing = &trained.timing;
+        let step = median(&timing.steps);
+        let phases = ["sample", "forward", "backward", "optimizer"].into_iter().zip(&timing.phases);
+        let phases: serde_json::Map<_, _> = phases.map(|(name, of)| (name.to_string(), json!(median(of)))).collect();
+        let line = json!({
+            "step_s": step,
+            "step_min_s": timing.steps.iter().copied().fold(f64::INFINITY, f64::min),
+            "steps_per_epoch": steps_per_epoch,
+            "epoch_s": step * steps_per_epoch as f64,
+            "phase_s": phases,
+            "eval_s": eval,
+            "load_s": load,
+            "peak_rss_mib": peak_rss_bytes().map(|bytes| bytes / (1 << 20)),
+            "threads": rayon::current_num_threads(),
+            "steps": trained.steps,
+            "last_loss": trained.last_loss,
+            "embeddings_sha256": trained.ranker.embeddings().map(|tables| {
+                let mut hasher = Sha256::new();
+                for table in [&tables.users, &tables.items] {
+                    for x in table {
+                        hasher.update(x.to_le_bytes());
+                    }
+                }
+                hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            }),
+            "metrics": evaluation.metrics.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
+        });
+        println!("{line}");
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! `cl-bench run`: load, split, train, evaluate, report.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use cl_core::StreamKey;
+use cl_data::Split;
+
+use crate::backend::{OnBackend, TrainBackend, on_backend};
+use crate::cli::{DataRoot, ExperimentArgs};
+use crate::components::Catalogue;
+use crate::config::{Experiment, Text};
+use crate::encoders::Kind;
+use crate::error::Error;
+use crate::evaluate::on_test;
+use crate::folder::{IfThere, RunFolder};
+use crate::ranker::{ByScores, Ranker};
+use crate::result::{Outcome, Seconds};
+use crate::train::{Clock, Progress, Session, Timing};
+use crate::{report, result};
+
+/// Arguments of `run`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    #[command(flatten)]
+    data: DataRoot,
+    /// The run folder [default: runs/<name>-<seed>-<hash>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Start anew where a run is
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+    /// Go on with an unfinished run
+    #[arg(long)]
+    resume: bool,
+    /// Threads [default: device.threads, else one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Stop training after N steps, and still evaluate
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    /// Say nothing but errors
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Runs an experiment.
+pub(crate) fn run(args: &RunArgs, catalogue: &impl Catalogue) -> Result<(), Error> {
+    let text = Text::read(&args.experiment.file, &args.experiment.overrides)?;
+    let device = super::device(&text)?;
+    super::use_threads(args.threads.unwrap_or(device.threads))?;
+    on_backend(&device.backend, Run { args, text: &text, catalogue })
+        .unwrap_or_else(|| unreachable!("the backend was checked"))
+}
+
+struct Run<'a, C> {
+    args: &'a RunArgs,
+    text: &'a Text,
+    catalogue: &'a C,
+}
+
+impl<C: Catalogue> OnBackend for Run<'_, C> {
+    type Output = Result<(), Error>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<(), Error> {
+        let Self { args, text, catalogue } = self;
+        let started = Instant::now();
+        let experiment = Experiment::<B>::read(text, &catalogue.components())?;
+        let (split, load_seconds) = load(&experiment, args)?;
+        let folder = open_folder(&experiment, text, args)?;
+        if args.resume && folder.is_finished() {
+            say(args, &format!("{} is finished", folder.path().display()));
+            return Ok(());
+        }
+        say(args, &report::data_line(&split));
+
+        let facts = result::Facts::of(&experiment);
+        let evaluate = experiment.evaluate.clone();
+        let key = StreamKey::root(experiment.seed);
+        let (ranker, training) = model(experiment, &split, device, &folder, args, key)?;
+
+        let evaluating = Instant::now();
+        let evaluation = on_test(&*ranker, &split, &evaluate);
+        let evaluate_seconds = evaluating.elapsed().as_secs_f64();
+        let seconds = Seconds {
+            load: load_seconds,
+            evaluate: evaluate_seconds,
+            total: started.elapsed().as_secs_f64(),
+        };
+        let outcome = Outcome { facts, split: &split, ranker: &*ranker, evaluation, training, seconds, key };
+        result::write(&folder, &outcome)?;
+        if !args.quiet {
+            println!("{}", report::table(&outcome, &evaluate));
+            println!("{}", folder.path().display());
+        }
+        Ok(())
+    }
+}
+
+fn say(args: &RunArgs, line: &str) {
+    if !args.quiet {
+        eprintln!("{line}");
+    }
+}
+
+/// The data of an experiment, divided, and the seconds that it took.
+pub(crate) fn load_split<B: TrainBackend>(
+    experiment: &Experiment<B>,
+    root: &std::path::Path,
+) -> Result<(Split, Vec<String>, f64), Error> {
+    let started = Instant::now();
+    let loaded = cl_data::load(&experiment.data, root, experiment.seed)?;
+    let split = experiment.split.split(&loaded.source, experiment.seed)?;
+    if let Some(training) = &experiment.training {
+        let select = training.train.select;
+        if select == crate::config::Select::Validation && split.validation.is_empty() {
+            return Err(Error::with_help(
+                "train.select = \"validation\" and the validation part is empty",
+                "ask for one in [split], or set train.select = \"last\"",
+            ));
+        }
+        if select == crate::config::Select::Test && !split.validation.is_empty() {
+            return Err(Error::with_help(
+                "train.select = \"test\" and the data has a validation part",
+                "set train.select = \"validation\"",
+            ));
+        }
+    }
+    if split.test.is_empty() {
+        return Err(Error::with_help("the test part is empty", "look at [split]: nothing could be measured"));
+    }
+    let mut notes = split.notes.clone();
+    let report = loaded.report;
+    if report.kept != report.read {
+        notes.insert(0, report.to_string());
+    }
+    Ok((split, notes, started.elapsed().as_secs_f64()))
+}
+
+fn load<B: TrainBackend>(experiment: &Experiment<B>, args: &RunArgs) -> Result<(Split, f64), Error> {
+    let (split, notes, seconds) = load_split(experiment, &args.data.path())?;
+    for note in notes {
+        say(args, &format!("note: {note}"));
+    }
+    Ok((split, seconds))
+}
+
+fn open_folder<B: TrainBackend>(experiment: &Experiment<B>, text: &Text, args: &RunArgs) -> Result<RunFolder, Error> {
+    let default = || format!("runs/{}-{}-{}", experiment.name, experiment.seed, &experiment.hash[..8]).into();
+    let path = args.out.clone().unwrap_or_else(default);
+    let policy = match (args.overwrite, args.resume) {
+        (true, _) => IfThere::Overwrite,
+        (_, true) => IfThere::Resume,
+        _ => IfThere::Refuse,
+    };
+    let folder = RunFolder::open(&path, &experiment.resolved, &experiment.hash, policy)?;
+    let mut typed = text.file().to_string();
+    for line in text.overrides() {
+        typed.push_str(&format!("\n# --set {line}"));
+    }
+    folder.write("experiment.toml", typed.as_bytes())?;
+    Ok(folder)
+}
+
+/// What is known of a training, for the result.
+pub(crate) struct TrainingFacts {
+    pub(crate) best_epoch: usize,
+    pub(crate) selected: Vec<(String, f64)>,
+    pub(crate) steps: u64,
+    pub(crate) last_loss: f64,
+    pub(crate) timing: Timing,
+}
+
+/// Trains the model, or computes it.
+fn model<B: TrainBackend>(
+    experiment: Experiment<B>,
+    split: &Split,
+    device: B::Device,
+    folder: &RunFolder,
+    args: &RunArgs,
+    key: StreamKey,
+) -> Result<(Box<dyn Ranker>, Option<TrainingFacts>), Error> {
+    let Experiment { encoder, training, evaluate, .. } = experiment;
+    match (encoder.kind(), training) {
+        (Kind::Untrained(model), _) => {
+            say(args, "computing the model");
+            Ok((Box::new(ByScores(model.fit(&split.train, split.items.len())?)), None))
+        }
+        (Kind::Graph(model), Some(training)) => {
+            let trained = model.train(Session {
+                device,
+                key,
+                split,
+                training,
+                evaluate: &evaluate,
+                folder: Some(folder),
+                max_steps: args.max_steps,
+                clock: Clock::Wall,
+                progress: Progress::new(args.quiet),
+            })?;
+            let facts = TrainingFacts {
+                best_epoch: trained.best_epoch,
+                selected: trained.selected,
+                steps: trained.steps,
+                last_loss: trained.last_loss,
+                timing: trained.timing,
+            };
+            Ok((trained.ranker, Some(facts)))
+        }
+        (Kind::Graph(_), None) => unreachable!("an encoder that is trained was read with its training"),
+    }
+}

@@ -1,0 +1,12 @@
+//! The experiment file: from text to slots.
+
+mod experiment;
+mod resolved;
+pub mod split;
+mod tables;
+mod text;
+
+pub use experiment::{Contrasting, Experiment, Training};
+pub use resolved::hash;
+pub use tables::{DeviceConfig, EvaluateConfig, Select, Slice, TrainConfig};
+pub use text::Text;

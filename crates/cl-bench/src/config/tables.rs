@@ -1,0 +1,200 @@
+//! Tables without a `type`.
+
+use cl_core::registry::{Check, ensure};
+use cl_eval::Metric;
+use cl_graph::Sampler;
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{BACKENDS, is_compiled};
+
+/// What decides which epoch's parameters are evaluated at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    /// The best epoch on the validation part.
+    #[default]
+    Validation,
+    /// The last epoch.
+    Last,
+    /// The best epoch on the test part: the habit of published graph results. It needs `validation = 0`, and every
+    /// output is watermarked.
+    Test,
+}
+
+impl Select {
+    /// The word in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Validation => "validation",
+            Self::Last => "last",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// `[train]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Most epochs, 1 or more.
+    pub epochs: usize,
+    /// Interactions in a batch, 1 to 2^20.
+    pub batch_size: usize,
+    /// What an epoch is.
+    pub sampler: Sampler,
+    /// Which epoch counts.
+    pub select: Select,
+    /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`.
+    pub select_by: String,
+    /// Evaluations without a better one after which training stops; 0 = never.
+    pub patience: usize,
+    /// Epochs between evaluations, 1 or more; the last epoch is always evaluated.
+    pub evaluate_every: usize,
+    /// Steps between checkpoints, 1 or more.
+    pub checkpoint_every: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 100,
+            batch_size: 2048,
+            sampler: Sampler::Edges,
+            select: Select::Validation,
+            select_by: "recall@20".into(),
+            patience: 0,
+            evaluate_every: 1,
+            checkpoint_every: 1000,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks ranges.
+    ///
+    /// # Errors
+    ///
+    /// The first key whose value is out of range.
+    pub fn validate(&self) -> Check {
+        let positive = |key, value: usize| ensure(value > 0, key, || "must be 1 or more, got 0".into());
+        positive("epochs", self.epochs)?;
+        ensure((1..=1 << 20).contains(&self.batch_size), "batch_size", || {
+            format!("must be from 1 to 1048576, got {}", self.batch_size)
+        })?;
+        positive("evaluate_every", self.evaluate_every)?;
+        positive("checkpoint_every", self.checkpoint_every)?;
+        ensure(self.patience == 0 || self.select != Select::Last, "patience", || {
+            "stops when the selected metric no longer rises, and with select = \"last\" none is selected by".into()
+        })
+    }
+}
+
+/// A slice of the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slice {
+    /// Quartiles of users by training degree.
+    UserDegree,
+    /// Items by training count: 80 % least popular, next 15 %, top 5 % (SimGCL).
+    ItemPopularity,
+    /// Items by training count: ten groups with equal numbers of interactions (SGL).
+    ItemDeciles,
+}
+
+/// `[evaluate]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateConfig {
+    /// Cut-offs K, 1 to 10 000.
+    pub cutoffs: Vec<usize>,
+    /// Metrics.
+    pub metrics: Vec<Metric>,
+    /// Slices of the test results.
+    pub slices: Vec<Slice>,
+    /// Whether items that the user took before are left out of the ranking.
+    pub mask_history: bool,
+}
+
+impl Default for EvaluateConfig {
+    fn default() -> Self {
+        Self {
+            cutoffs: vec![10, 20],
+            metrics: Metric::ALL.to_vec(),
+            slices: vec![Slice::UserDegree, Slice::ItemPopularity],
+            mask_history: true,
+        }
+    }
+}
+
+impl EvaluateConfig {
+    /// Checks ranges.
+    ///
+    /// # Errors
+    ///
+    /// The first key whose value is out of range.
+    pub fn validate(&self) -> Check {
+        let ok = !self.cutoffs.is_empty() && self.cutoffs.iter().all(|cutoff| (1..=10_000).contains(cutoff));
+        ensure(ok, "cutoffs", || format!("must be numbers from 1 to 10000, at least one, got {:?}", self.cutoffs))?;
+        ensure(!self.metrics.is_empty(), "metrics", || "must name at least one metric".into())?;
+        let twice = |n: usize, same: &dyn Fn(usize, usize) -> bool| (0..n).any(|i| (0..i).any(|j| same(i, j)));
+        ensure(!twice(self.cutoffs.len(), &|i, j| self.cutoffs[i] == self.cutoffs[j]), "cutoffs", || {
+            format!("must not repeat, got {:?}", self.cutoffs)
+        })?;
+        ensure(!twice(self.metrics.len(), &|i, j| self.metrics[i] == self.metrics[j]), "metrics", || {
+            "must not repeat".into()
+        })?;
+        ensure(!twice(self.slices.len(), &|i, j| self.slices[i] == self.slices[j]), "slices", || {
+            "must not repeat".into()
+        })
+    }
+
+    /// The largest cut-off.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.cutoffs.iter().copied().max().unwrap_or(1)
+    }
+
+    /// All metric names at all cut-offs, as in results.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let names = self.metrics.iter().flat_map(|metric| self.cutoffs.iter().map(move |cutoff| (metric.name(), cutoff)));
+        names.map(|(name, cutoff)| format!("{name}@{cutoff}")).collect()
+    }
+}
+
+/// `[device]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceConfig {
+    /// The backend.
+    pub backend: String,
+    /// Threads on a CPU; 0 = one for each core. The results do not depend on it.
+    pub threads: usize,
+}
+
+impl Default for DeviceConfig {
+    fn default() -> Self {
+        Self { backend: "flex".into(), threads: 0 }
+    }
+}
+
+impl DeviceConfig {
+    /// Checks that the backend is compiled in.
+    ///
+    /// # Errors
+    ///
+    /// The key and what to do.
+    pub fn validate(&self) -> Check {
+        let known = BACKENDS.iter().find(|(name, _)| *name == self.backend);
+        let names = BACKENDS.map(|(name, _)| name).join(", ");
+        let Some((name, feature)) = known else {
+            return Err(("backend", format!("must be one of {names}, got \"{}\"", self.backend)));
+        };
+        ensure(is_compiled(name), "backend", || {
+            let feature = feature.unwrap_or_default();
+            format!("\"{name}\" is not in this build: build with `cargo build --release --features {feature}`")
+        })?;
+        ensure(self.threads <= 1024, "threads", || format!("must be at most 1024, got {}", self.threads))
+    }
+}

@@ -1,0 +1,63 @@
+//! The encoder slot: what is trained, and the opponents that need no training.
+
+mod baseline;
+mod graph;
+
+use cl_core::encoder::Senses;
+use cl_core::registry::Registry;
+use cl_data::Train;
+use cl_eval::Scorer;
+
+pub use graph::Graph;
+
+use crate::backend::TrainBackend;
+use crate::error::Error;
+use crate::train::{Session, Trained};
+
+/// An encoder as a component.
+pub trait EncoderSlot<B: TrainBackend> {
+    /// What kind it is, and how a model comes about.
+    fn kind(&self) -> Kind<'_, B>;
+}
+
+/// The kinds of encoders.
+pub enum Kind<'a, B: TrainBackend> {
+    /// Reads a user-item graph and is trained.
+    Graph(&'a dyn Trainable<B>),
+    /// Is computed from the training part at once.
+    Untrained(&'a dyn Fit),
+}
+
+/// An encoder that is trained.
+pub trait Trainable<B: TrainBackend> {
+    /// What it reads of its input.
+    fn senses(&self) -> Senses;
+
+    /// Trains it.
+    ///
+    /// # Errors
+    ///
+    /// Data that cannot be sampled, numbers that are not finite, files that cannot be written.
+    fn train(&self, session: Session<'_, B>) -> Result<Trained, Error>;
+}
+
+/// A model that is computed at once.
+pub trait Fit {
+    /// Computes it from the training part.
+    ///
+    /// # Errors
+    ///
+    /// A computation that would not fit into memory.
+    fn fit(&self, train: &Train, items: usize) -> Result<Box<dyn Scorer>, Error>;
+}
+
+/// The encoders of this workspace.
+#[must_use]
+pub fn encoders<B: TrainBackend>() -> Registry<dyn EncoderSlot<B>> {
+    Registry::new("encoder")
+        .with::<Graph<cl_graph::LightGcnConfig>>()
+        .with::<Graph<cl_graph::MatrixFactorizationConfig>>()
+        .with::<cl_eval::baseline::PopularityConfig>()
+        .with::<cl_eval::baseline::ItemKnnConfig>()
+        .with::<cl_eval::baseline::EaseConfig>()
+}

@@ -1,0 +1,139 @@
+//! The run folder: where a run leaves what other programs read.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// A folder that belongs to one run.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// What to do about a folder that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfThere {
+    /// Refuse.
+    Refuse,
+    /// Start anew.
+    Overwrite,
+    /// Go on from its checkpoint, or start if it has none.
+    Resume,
+}
+
+impl RunFolder {
+    /// Makes the folder, or takes the one that is there.
+    ///
+    /// A folder belongs to the experiment whose resolved file it holds.
+    ///
+    /// # Errors
+    ///
+    /// A folder of a finished or unfinished run without leave to overwrite or resume it; one of another experiment; one
+    /// that is no run folder.
+    pub fn open(path: &Path, resolved: &str, hash: &str, policy: IfThere) -> Result<Self, Error> {
+        let folder = Self { path: path.to_path_buf() };
+        let there = path.exists() && fs::read_dir(path).map_err(Error::io("cannot read", path))?.next().is_some();
+        if there {
+            let is_run = folder.file("experiment_hash").exists();
+            if !is_run {
+                return Err(Error::with_help(
+                    format!("`{}` is there and is not a run folder", path.display()),
+                    "choose another --out",
+                ));
+            }
+            match policy {
+                IfThere::Refuse if folder.is_finished() => {
+                    return Err(Error::with_help(
+                        format!("`{}` holds a finished run", path.display()),
+                        "--overwrite starts anew, --out DIR goes elsewhere",
+                    ));
+                }
+                IfThere::Refuse => {
+                    return Err(Error::with_help(
+                        format!("`{}` holds an unfinished run", path.display()),
+                        "--resume goes on with it, --overwrite starts anew",
+                    ));
+                }
+                IfThere::Overwrite => {
+                    fs::remove_dir_all(path).map_err(Error::io("cannot remove", path))?;
+                }
+                IfThere::Resume => {
+                    let theirs = folder.read("experiment_hash")?;
+                    if theirs.trim() != hash {
+                        return Err(Error::with_help(
+                            format!(
+                                "`{}` belongs to another experiment (hash {}, this one has {hash})",
+                                path.display(),
+                                theirs.trim()
+                            ),
+                            "compare its resolved.toml with `cl-bench show`; --out DIR goes elsewhere",
+                        ));
+                    }
+                    return Ok(folder);
+                }
+            }
+        }
+        fs::create_dir_all(path).map_err(Error::io("cannot make the folder", path))?;
+        // The hash comes first: it marks the folder as a run's.
+        folder.write("experiment_hash", format!("{hash}\n").as_bytes())?;
+        folder.write("resolved.toml", resolved.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Whether the run has its result.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.file("result.json").exists()
+    }
+
+    /// Writes a file whole or not at all: under a temporary name, then renamed.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        write_whole(&self.file(name), content)
+    }
+
+    /// Reads a text file.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn read(&self, name: &str) -> Result<String, Error> {
+        let path = self.file(name);
+        fs::read_to_string(&path).map_err(Error::io("cannot read", path))
+    }
+}
+
+/// Writes a file under a temporary name, makes sure that it is on the disk, and renames it.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(Error::io("cannot write", path))
+}

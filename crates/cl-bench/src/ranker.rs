@@ -1,0 +1,58 @@
+//! Whatever can rank the catalogue for users.
+
+use burn::tensor::Tensor;
+use cl_data::UserItems;
+use cl_eval::{RankBackend, Rankings, Scorer, rank, rank_embeddings};
+
+/// Ranks the catalogue.
+pub trait Ranker {
+    /// The best items of each user, masked ones left out.
+    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize) -> Rankings;
+
+    /// The embeddings behind it, if there are any.
+    fn embeddings(&self) -> Option<Embeddings> {
+        None
+    }
+}
+
+/// Embeddings in host memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embeddings {
+    /// `[users, dim]`, row-major.
+    pub users: Vec<f32>,
+    /// `[items, dim]`, row-major.
+    pub items: Vec<f32>,
+    /// Width of a row.
+    pub dim: usize,
+}
+
+/// Ranks by the dot product of embeddings.
+pub struct ByEmbeddings<B: RankBackend> {
+    /// `[users, dim]`
+    pub users: Tensor<B, 2>,
+    /// `[items, dim]`
+    pub items: Tensor<B, 2>,
+}
+
+impl<B: RankBackend> Ranker for ByEmbeddings<B> {
+    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize) -> Rankings {
+        rank_embeddings(self.users.clone(), self.items.clone(), users, masks, cutoff)
+    }
+
+    fn embeddings(&self) -> Option<Embeddings> {
+        let host = |tensor: &Tensor<B, 2>| {
+            let data = tensor.clone().into_data().convert::<f32>();
+            data.into_vec::<f32>().unwrap_or_else(|_| unreachable!("converted to f32"))
+        };
+        Some(Embeddings { users: host(&self.users), items: host(&self.items), dim: self.users.dims()[1] })
+    }
+}
+
+/// Ranks by a scorer.
+pub struct ByScores(pub Box<dyn Scorer>);
+
+impl Ranker for ByScores {
+    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize) -> Rankings {
+        rank(&*self.0, users, masks, cutoff)
+    }
+}

@@ -1,0 +1,68 @@
+//! The training loop.
+
+mod checkpoint;
+mod clock;
+mod progress;
+mod step;
+mod trainer;
+
+use cl_core::StreamKey;
+use cl_data::Split;
+
+pub use clock::Clock;
+pub use progress::Progress;
+pub use trainer::train;
+
+use crate::backend::TrainBackend;
+use crate::config::{EvaluateConfig, Training};
+use crate::folder::RunFolder;
+use crate::ranker::Ranker;
+
+/// All that a training needs besides the encoder.
+pub struct Session<'a, B: TrainBackend> {
+    /// The device.
+    pub device: B::Device,
+    /// The stream above all random numbers of the run.
+    pub key: StreamKey,
+    /// The data.
+    pub split: &'a Split,
+    /// The slots.
+    pub training: Training<B>,
+    /// How epochs are evaluated.
+    pub evaluate: &'a EvaluateConfig,
+    /// Where checkpoints and the log go; `None` leaves no trace.
+    pub folder: Option<&'a RunFolder>,
+    /// Stop after so many steps.
+    pub max_steps: Option<u64>,
+    /// The clock of the timings.
+    pub clock: Clock,
+    /// Tells how it goes.
+    pub progress: Progress,
+}
+
+/// A trained model and how it came about.
+pub struct Trained {
+    /// Ranks with the selected parameters.
+    pub ranker: Box<dyn Ranker>,
+    /// The selected epoch, from 1; 0 if no epoch was finished.
+    pub best_epoch: usize,
+    /// The metrics that it was selected by; empty without a selection.
+    pub selected: Vec<(String, f64)>,
+    /// Steps taken, those before a resume included.
+    pub steps: u64,
+    /// Loss of the last step.
+    pub last_loss: f64,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+/// What this process took; what came before a resume does not count.
+#[derive(Debug, Clone, Default)]
+pub struct Timing {
+    /// Seconds of each step.
+    pub steps: Vec<f64>,
+    /// Seconds of each whole epoch, evaluation left out.
+    pub epochs: Vec<f64>,
+    /// Seconds of the parts of each step: sample, forward, backward, optimizer.
+    pub phases: [Vec<f64>; 4],
+}

@@ -1,0 +1,176 @@
+//! Epochs: steps, evaluation, selection, checkpoints.
+
+use burn::module::AutodiffModule;
+use burn::optim::adaptor::OptimizerAdaptor;
+use cl_core::Encoder;
+use cl_core::optimizer::Rule;
+use cl_core::projection::{NoneConfig, ProjectionHead};
+use cl_core::source::Source;
+use cl_core::views::{At, Views};
+
+use super::checkpoint::{Checkpoints, State, stable_ids};
+use super::step::{Losses, Method, Model, step};
+use super::{Session, Timing, Trained};
+use crate::backend::TrainBackend;
+use crate::config::{Select, Training};
+use crate::error::Error;
+use crate::evaluate::{check_spread, selection_metrics};
+use crate::ranker::ByEmbeddings;
+
+/// Burn's optimizer around a rule that the file chose.
+pub(super) type Adaptor<B, E> =
+    OptimizerAdaptor<Rule<<B as burn::tensor::backend::AutodiffBackend>::InnerBackend>, Model<B, E>, B>;
+
+/// Trains an encoder on a source.
+///
+/// # Errors
+///
+/// A loss that is not a finite number, a collapsed representation, files that cannot be read or written.
+pub fn train<B, E, S>(
+    session: Session<'_, B>,
+    mut views: Option<Box<dyn Views<S::Input>>>,
+    encoder: E,
+    dim: usize,
+    mut source: S,
+) -> Result<Trained, Error>
+where
+    B: TrainBackend,
+    E: Encoder<B, Input = S::Input> + AutodiffModule<B> + 'static,
+    E::InnerModule: Encoder<B::InnerBackend, Input = S::Input>,
+    S: Source,
+{
+    let Session { device, key, split, training, evaluate, folder, max_steps, clock, mut progress } = session;
+    let Training { objective, contrast, optimizer: rule, train: config, .. } = training;
+    let head = match &contrast {
+        Some(contrasting) => ProjectionHead::new(&*contrasting.projection, dim, key.child("init"), &device),
+        None => ProjectionHead::new(&NoneConfig {}, dim, key, &device),
+    };
+    let method = Method { objective, contrast, rate: rule.rate() };
+    let negatives = method.objective.negatives_per_positive();
+    let mut model: Model<B, E> = stable_ids((encoder, head));
+    let mut optimizer: Adaptor<B, E> = OptimizerAdaptor::from(Rule::new(rule));
+    let mut best: Option<E::InnerModule> = None;
+    let mut state = State::default();
+    let checkpoints = folder.map(Checkpoints::new);
+    if let Some(checkpoints) = &checkpoints {
+        if let Some(loaded) = checkpoints.load(&model, &optimizer, &device)? {
+            (model, optimizer, best, state) = loaded;
+        }
+        checkpoints.cut_log(&state)?;
+    }
+
+    let steps = source.steps() as u64;
+    let limit = max_steps.unwrap_or(u64::MAX);
+    let mut timing = Timing::default();
+    progress.start(config.epochs as u64, steps, &state);
+    while !state.stopped && (state.epoch as usize) < config.epochs {
+        let mut epoch_seconds = 0.0;
+        while state.step < steps && state.steps < limit {
+            let started = clock.now();
+            let at = At { key, epoch: state.epoch, step: state.step };
+            let batch = source.batch(At { key: key.child("batches"), ..at }, negatives);
+            let sampled = clock.now();
+            let epoch = state.epoch as f64 + state.step as f64 / steps as f64;
+            let (next, losses, [forward, backward]) =
+                step(model, &mut optimizer, &method, views.as_mut(), &source, &batch, at, epoch, clock);
+            model = next;
+            let done = clock.now();
+            let phases = [sampled - started, forward - sampled, backward - forward, done - backward];
+            for (all, phase) in timing.phases.iter_mut().zip(phases) {
+                all.push(phase);
+            }
+            timing.steps.push(done - started);
+            epoch_seconds += done - started;
+            check_loss(&losses, &state)?;
+            state.add(&losses);
+            progress.step(&state, &losses);
+            if let Some(checkpoints) = &checkpoints
+                && state.steps.is_multiple_of(config.checkpoint_every as u64)
+            {
+                checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
+            }
+        }
+        let whole = state.step == steps;
+        if whole {
+            timing.epochs.push(epoch_seconds);
+            state.epoch += 1;
+            state.step = 0;
+        }
+
+        let last = state.epoch as usize == config.epochs || state.steps >= limit;
+        let mut metrics = Vec::new();
+        if last || (whole && (state.epoch as usize).is_multiple_of(config.evaluate_every)) {
+            let [users, items] = encode_tables::<B, _, S>(&model.0.valid(), &source);
+            let ranker = ByEmbeddings { users, items };
+            check_spread(&ranker, state.epoch)?;
+            metrics = selection_metrics(&ranker, split, config.select, evaluate);
+            let value = metrics.iter().find(|(name, _)| *name == config.select_by).map(|(_, value)| *value);
+            if let (Some(value), true) = (value, config.select != Select::Last) {
+                if state.offer(value, &metrics) {
+                    best = Some(model.0.valid());
+                }
+                state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
+            }
+        }
+        let part = if config.select == Select::Test { "test" } else { "valid" };
+        let line = state.log_line(part, &metrics, epoch_seconds);
+        progress.epoch(&state, &metrics);
+        if let Some(checkpoints) = &checkpoints {
+            checkpoints.log(&line, &mut state)?;
+        }
+        state.sums = Losses::default();
+        state.in_sums = 0;
+        if state.steps >= limit {
+            break;
+        }
+    }
+    progress.finish();
+
+    let selected = match best {
+        Some(best) => best,
+        None => {
+            state.selected_epoch = state.epochs_begun();
+            model.0.valid()
+        }
+    };
+    let [users, items] = encode_tables::<B, _, S>(&selected, &source);
+    Ok(Trained {
+        ranker: Box::new(ByEmbeddings { users, items }),
+        best_epoch: state.selected_epoch as usize,
+        selected: state.selected,
+        steps: state.steps,
+        last_loss: state.last_loss,
+        timing,
+    })
+}
+
+/// The tables of users and items, as they are ranked.
+fn encode_tables<B, M, S>(encoder: &M, source: &S) -> [burn::tensor::Tensor<B::InnerBackend, 2>; 2]
+where
+    B: TrainBackend,
+    M: Encoder<B::InnerBackend, Input = S::Input>,
+    S: Source,
+{
+    let mut tables = encoder.encode(&source.tables()).into_iter();
+    match (tables.next(), tables.next()) {
+        (Some(users), Some(items)) => [users, items],
+        _ => panic!("an encoder answers every request"),
+    }
+}
+
+/// A loss that is not finite stops the run before it spoils anything.
+fn check_loss(losses: &Losses, state: &State) -> Result<(), Error> {
+    if losses.total.is_finite() {
+        return Ok(());
+    }
+    let Losses { objective, contrast, l2, .. } = losses;
+    Err(Error::with_help(
+        format!(
+            "the loss is not a finite number at epoch {}, step {}: objective {objective}, contrast {contrast}, L2 {l2}",
+            state.epoch + 1,
+            state.step + 1
+        ),
+        "a lower optimizer.lr, a higher contrast.temperature or a smaller encoder.init_scale usually help; the last \
+         checkpoint is untouched",
+    ))
+}

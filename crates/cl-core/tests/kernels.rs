@@ -1,0 +1,212 @@
+//! The host kernels against the portable bodies on random shapes, and their bits against the number of threads.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+use cl_core::StreamKey;
+use cl_core::contrast::{Reduction, normalize_rows, row_lse};
+use cl_core::kernels::{AdamStep, ContrastBackend, IdMask, OptimizerBackend, portable};
+use cl_core::rng::below;
+use common::{Worst, bits, on_each_backend, random, tensor, values, with_threads};
+
+/// f32 against f32, of which each is within some 1e-6 of the truth.
+const TOLERANCE: f64 = 1e-5;
+const DIMS: [usize; 7] = [1, 7, 32, 50, 64, 128, 200];
+/// Numbers of anchors and keys: one, below, above and between the tiles of 64 × 512.
+const SIZES: [(usize, usize); 5] = [(1, 1), (65, 63), (130, 517), (63, 1030), (5, 2)];
+
+fn primitive<B: ContrastBackend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+fn numbers<B: ContrastBackend, const D: usize>(primitive: FloatTensor<B>) -> Vec<f64> {
+    values(Tensor::<B, D>::from_primitive(TensorPrimitive::Float(primitive)))
+}
+
+/// Random ids below `kinds`.
+fn ids(key: StreamKey, count: usize, kinds: u32) -> Arc<[u32]> {
+    (0..count as u32).map(|row| below(key.words(row, 0)[0], kinds)).collect()
+}
+
+/// No mask, few and many shared ids, ids that hide every key from some or all anchors.
+fn masks(key: StreamKey, n: usize, m: usize) -> Vec<(&'static str, Option<IdMask>)> {
+    let random =
+        |kinds| IdMask { anchors: ids(key.child("a"), n, kinds), keys: ids(key.child("b"), m, kinds) };
+    let hidden = IdMask { anchors: (0..n as u32).map(|row| row % 3).collect(), keys: vec![1; m].into() };
+    let all = IdMask { anchors: vec![9; n].into(), keys: vec![9; m].into() };
+    let mut masks = vec![
+        ("no mask", None),
+        ("few ids", Some(random(4))),
+        ("many ids", Some(random(1 << 20))),
+        ("every third row masked", Some(hidden)),
+        ("all rows masked", Some(all)),
+    ];
+    if n == m {
+        masks.push(("diagonal", Some(IdMask::diagonal(n))));
+    }
+    masks
+}
+
+fn row_lse_and_its_backward<B: ContrastBackend>(backend: &str) {
+    let mut forward = Worst::new(format!("row_lse on {backend}"), TOLERANCE);
+    let mut backward = Worst::new(format!("row_lse_backward on {backend}"), TOLERANCE);
+    for (dim, (n, m)) in DIMS.into_iter().flat_map(|dim| SIZES.map(|sizes| (dim, sizes))) {
+        let key = StreamKey::root(11).at(dim as u64).at(n as u64);
+        let anchors = tensor::<B, 2>(&random(key.child("anchors"), n * dim), [n, dim]);
+        let keys = tensor::<B, 2>(&random(key.child("keys"), m * dim), [m, dim]);
+        let grad = tensor::<B, 1>(&random(key.child("grad"), n), [n]);
+        for (kind, mask) in masks(key, n, m) {
+            // As the losses call it: unit rows at temperatures 1 and 0.1.
+            for (scale, unit) in [(1.0, false), (1.0, true), (10.0, true)] {
+                let prepare = |rows: &Tensor<B, 2>| {
+                    primitive(if unit { normalize_rows(rows.clone()) } else { rows.clone() })
+                };
+                let (a, k) = (prepare(&anchors), prepare(&keys));
+                let name = format!("dim {dim}, {n} × {m}, {kind}, scale {scale}, unit {unit}");
+                let expected = portable::row_lse::<B>(a.clone(), k.clone(), scale, mask.clone());
+                let found = B::row_lse(a.clone(), k.clone(), scale, mask.clone());
+                forward.check(&numbers::<B, 1>(found), &numbers::<B, 1>(expected.clone()), &name);
+
+                let grad = primitive(grad.clone());
+                let (of_anchors, of_keys) = B::row_lse_backward(
+                    a.clone(),
+                    k.clone(),
+                    expected.clone(),
+                    grad.clone(),
+                    scale,
+                    mask.clone(),
+                );
+                let expected = portable::row_lse_backward::<B>(a, k, expected, grad, scale, mask.clone());
+                for (found, expected) in [(of_anchors, expected.0), (of_keys, expected.1)] {
+                    backward.check(&numbers::<B, 2>(found), &numbers::<B, 2>(expected), &name);
+                }
+            }
+        }
+    }
+}
+
+fn transposed_inputs<B: ContrastBackend>(backend: &str) {
+    // [d, n] swapped: not contiguous, and the kernel must not read it as if it were.
+    let mut worst = Worst::new(format!("row_lse of transposed tensors on {backend}"), TOLERANCE);
+    let key = StreamKey::root(12);
+    let anchors = tensor::<B, 2>(&random(key.child("a"), 7 * 66), [7, 66]).transpose(); // [66, 7]
+    let keys = tensor::<B, 2>(&random(key.child("b"), 9 * 70), [9, 70]).slice([2..9, 0..70]).transpose(); // [70, 7]
+    let expected = portable::row_lse::<B>(primitive(anchors.clone()), primitive(keys.clone()), 2.0, None);
+    worst.check(&values(row_lse(anchors, keys, 2.0, None)), &numbers::<B, 1>(expected), "transposed");
+}
+
+fn a_number_that_is_none_is_seen<B: ContrastBackend>(_backend: &str) {
+    // A run stops at NaN; a kernel that lost it would train on.
+    let mut numbers = random(StreamKey::root(13), 70 * 8);
+    numbers[3 * 8 + 2] = f64::NAN;
+    let rows = tensor::<B, 2>(&numbers, [70, 8]);
+    let own = values(row_lse(rows.clone(), rows.clone(), 1.0, None));
+    assert!(own.iter().all(|x| x.is_nan()), "key 3 stands in every denominator: {own:?}");
+    let clean = rows.clone().slice([4..70, 0..8]);
+    let of_anchor = values(row_lse(rows, clean, 1.0, None));
+    for (row, value) in of_anchor.iter().enumerate() {
+        assert_eq!(value.is_nan(), row == 3, "row {row}: {value}");
+    }
+}
+
+fn adam_step<B: OptimizerBackend + ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("adam on {backend}"), TOLERANCE);
+    for (rows, dim) in [(1, 1), (3, 7), (300, 64), (401, 50)] {
+        let key = StreamKey::root(14).at(rows as u64);
+        let make = |name| tensor::<B, 2>(&random(key.child(name), rows * dim), [rows, dim]);
+        let second = make("second").powi_scalar(2); // [rows, dim], not negative
+        for (coupled_decay, decoupled_decay) in [(0.0, 0.0), (0.01, 0.0), (0.0, 0.01)] {
+            for time in [1, 2, 1000] {
+                let step = AdamStep {
+                    rate: 0.01,
+                    beta_1: 0.9,
+                    beta_2: 0.999,
+                    epsilon: 1e-8,
+                    coupled_decay,
+                    decoupled_decay,
+                    time,
+                };
+                let (parameter, gradient, first) = (make("parameter"), make("gradient"), make("first"));
+                let inputs = [&parameter, &gradient, &first, &second];
+                let before = inputs.map(|input| bits(input.clone()));
+                let [p, g, f, s] = inputs.map(|input| primitive(input.clone()));
+                let found = B::adam(p, g, f, s, step);
+                // The kernel writes in place where it may: tensors that somebody else holds stay as they are.
+                assert_eq!(inputs.map(|input| bits(input.clone())), before);
+                let [p, g, f, s] = inputs.map(|input| primitive(input.clone()));
+                let expected = portable::adam::<B>(p, g, f, s, step);
+                for (found, expected) in found.into_iter().zip(expected) {
+                    let name = format!("{rows} × {dim}, step {time}");
+                    worst.check(&numbers::<B, 2>(found), &numbers::<B, 2>(expected), &name);
+                }
+                // A gradient that is not contiguous, parameters that are part of a larger tensor.
+                let turned = make("gradient").reshape([dim, rows]).transpose(); // [rows, dim]
+                let part = |name| {
+                    tensor::<B, 2>(&random(key.child(name), (rows + 2) * dim), [rows + 2, dim])
+                        .slice([1..rows + 1, 0..dim])
+                };
+                let run = |adam: fn(_, _, _, _, _) -> [FloatTensor<B>; 3]| {
+                    let [p, g, f] = [part("parameter"), turned.clone(), part("first")].map(primitive);
+                    adam(p, g, f, primitive(second.clone()), step).map(numbers::<B, 2>)
+                };
+                for (found, expected) in run(B::adam).iter().zip(run(portable::adam::<B>)) {
+                    worst.check(found, &expected, "views of larger tensors");
+                }
+            }
+        }
+    }
+}
+
+fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend: &str) {
+    let run = || {
+        let (n, m, dim) = (700, 1500, 48);
+        let key = StreamKey::root(15);
+        let anchors = tensor::<B, 2>(&random(key.child("a"), n * dim), [n, dim]);
+        let keys = tensor::<B, 2>(&random(key.child("b"), m * dim), [m, dim]);
+        let grad = tensor::<B, 1>(&random(key.child("c"), n), [n]);
+        let mask = IdMask { anchors: ids(key, n, 50), keys: ids(key, m, 50) };
+        let lse = row_lse(anchors.clone(), keys.clone(), 5.0, Some(mask.clone()));
+        let (of_anchors, of_keys) = B::row_lse_backward(
+            primitive(anchors.clone()),
+            primitive(keys.clone()),
+            primitive(lse.clone()),
+            primitive(grad),
+            5.0,
+            Some(mask),
+        );
+        let step = AdamStep {
+            rate: 0.01,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            coupled_decay: 0.0,
+            decoupled_decay: 0.0,
+            time: 3,
+        };
+        let [p, g, f, s] = [&anchors, &anchors, &anchors, &anchors.clone().abs()]
+            .map(|tensor| primitive(tensor.clone()));
+        let adam = B::adam(p, g, f, s, step);
+        // A sum over more rows than any backend adds in one piece.
+        let long = tensor::<B, 1>(&random(key.child("long"), 5_000_000), [5_000_000]);
+        let wrap = |primitive| bits(Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(primitive)));
+        let mut all = vec![bits(lse), wrap(of_anchors), wrap(of_keys), bits(Reduction::Mean.apply(long))];
+        all.extend(adam.map(wrap));
+        all
+    };
+    let alone = with_threads(1, run);
+    for threads in [2, 4] {
+        assert_eq!(alone, with_threads(threads, run), "{threads} threads");
+    }
+}
+
+on_each_backend!(
+    row_lse_and_its_backward,
+    transposed_inputs,
+    a_number_that_is_none_is_seen,
+    adam_step,
+    bits_do_not_depend_on_threads,
+);
