@@ -23,12 +23,12 @@ pub trait OnBackend {
 }
 
 /// Names of all backends with the Cargo feature that compiles each in; flex is always there.
-pub const BACKENDS: [(&str, Option<&str>); 4] =
+pub(crate) const BACKENDS: [(&str, Option<&str>); 4] =
     [("flex", None), ("ndarray", Some("ndarray")), ("cuda", Some("cuda")), ("wgpu", Some("wgpu"))];
 
 /// Whether a backend of this name is compiled in.
 #[must_use]
-pub fn is_compiled(name: &str) -> bool {
+pub(crate) fn is_compiled(name: &str) -> bool {
     match name {
         "flex" => true,
         "ndarray" => cfg!(feature = "ndarray"),

@@ -10,7 +10,11 @@ use crate::components::Catalogue;
 use crate::error::Error;
 
 #[derive(Parser)]
-#[command(name = "cl-bench", version, about = "Contrastive recommenders from one TOML file: train, rank, report")]
+#[command(
+    name = "cl-bench",
+    version,
+    about = "Contrastive recommenders from one TOML file: train, rank, report"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -49,7 +49,10 @@ impl Error {
     #[must_use]
     pub fn in_file(text: &Text, problem: Problem) -> Self {
         let (name, content, problem) = text.locate(problem);
-        Self::InFile(Box::new(InFile { problem, source: NamedSource::new(name, content).with_language("TOML") }))
+        Self::InFile(Box::new(InFile {
+            problem,
+            source: NamedSource::new(name, content).with_language("TOML"),
+        }))
     }
 
     /// A sentence.
@@ -72,8 +75,12 @@ impl Error {
 impl Diagnostic for Error {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         match self {
-            Self::InFile(at) => at.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>),
-            Self::Other { help, .. } => help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>),
+            Self::InFile(at) => {
+                at.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+            }
+            Self::Other { help, .. } => {
+                help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+            }
             _ => None,
         }
     }

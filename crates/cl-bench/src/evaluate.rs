@@ -4,7 +4,8 @@ use cl_core::StreamKey;
 use cl_core::diagnostics::{Table, Uniformity, alignment, effective_rank, uniformity};
 use cl_data::{Split, UserItems};
 use cl_eval::{
-    GroupMetrics, ItemGroups, PerUser, Rankings, UserGroups, by_item_group, by_user_group, catalogue, evaluate,
+    GroupMetrics, ItemGroups, PerUser, Rankings, UserGroups, by_item_group, by_user_group, catalogue,
+    evaluate,
 };
 
 use crate::config::{EvaluateConfig, Select, Slice};
@@ -12,17 +13,17 @@ use crate::error::Error;
 use crate::ranker::{Embeddings, Ranker};
 
 /// All that is computed on the test part.
-pub struct Evaluation {
+pub(crate) struct Evaluation {
     /// The ranking to the largest cut-off.
-    pub rankings: Rankings,
+    pub(crate) rankings: Rankings,
     /// Every metric of every user.
-    pub per_user: PerUser,
+    pub(crate) per_user: PerUser,
     /// Means over users.
-    pub metrics: Vec<(String, f64)>,
+    pub(crate) metrics: Vec<(String, f64)>,
     /// Slices, by name.
-    pub slices: Vec<(&'static str, Vec<GroupMetrics>)>,
+    pub(crate) slices: Vec<(&'static str, Vec<GroupMetrics>)>,
     /// Coverage, tail share, Gini, average popularity.
-    pub catalogue: Vec<(String, f64)>,
+    pub(crate) catalogue: Vec<(String, f64)>,
 }
 
 /// Users with an item in a part.
@@ -32,14 +33,16 @@ fn users_of(part: &UserItems) -> Vec<u32> {
 
 /// Ranks and measures the test part; training and validation items of a user are masked.
 #[must_use]
-pub fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfig) -> Evaluation {
+pub(crate) fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfig) -> Evaluation {
     let users = users_of(&split.test);
     let masks: &[&UserItems] = if config.mask_history { &[&split.train, &split.validation] } else { &[] };
     let rankings = ranker.rank(&users, masks, config.depth());
     let per_user = evaluate(&rankings, &split.test, &config.metrics, &config.cutoffs);
     let counts = split.train.item_counts(split.items.len());
     let slices = config.slices.iter().map(|slice| {
-        let by_items = |groups: &ItemGroups| by_item_group(&rankings, &split.test, groups, &config.metrics, &config.cutoffs);
+        let by_items = |groups: &ItemGroups| {
+            by_item_group(&rankings, &split.test, groups, &config.metrics, &config.cutoffs)
+        };
         match slice {
             Slice::UserDegree => {
                 let groups = UserGroups::degree_quartiles(&split.train, &per_user.users);
@@ -60,7 +63,7 @@ pub fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfig) -> E
 
 /// The metrics on the part that selects: validation, or test for `select = "test"`. Empty without such a part.
 #[must_use]
-pub fn selection_metrics(
+pub(crate) fn selection_metrics(
     ranker: &dyn Ranker,
     split: &Split,
     select: Select,
@@ -81,17 +84,17 @@ pub fn selection_metrics(
 
 /// What the embeddings look like.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Representation {
+pub(crate) struct Representation {
     /// Over the training pairs.
-    pub alignment: Option<f64>,
+    pub(crate) alignment: Option<f64>,
     /// Of the users.
-    pub uniformity_user: Option<Uniformity>,
+    pub(crate) uniformity_user: Option<Uniformity>,
     /// Of the items.
-    pub uniformity_item: Option<Uniformity>,
+    pub(crate) uniformity_item: Option<Uniformity>,
     /// Of the user table.
-    pub effective_rank_user: Option<f64>,
+    pub(crate) effective_rank_user: Option<f64>,
     /// Of the item table.
-    pub effective_rank_item: Option<f64>,
+    pub(crate) effective_rank_item: Option<f64>,
 }
 
 /// Rows among which all pairs are taken for uniformity; more are sampled.
@@ -99,7 +102,7 @@ const UNIFORMITY_ROWS: usize = 5000;
 
 /// Looks at embeddings.
 #[must_use]
-pub fn representation(embeddings: &Embeddings, split: &Split, key: StreamKey) -> Representation {
+pub(crate) fn representation(embeddings: &Embeddings, split: &Split, key: StreamKey) -> Representation {
     let users = Table::new(&embeddings.users, embeddings.dim);
     let items = Table::new(&embeddings.items, embeddings.dim);
     let key = key.child("uniformity");
@@ -117,7 +120,7 @@ pub fn representation(embeddings: &Embeddings, split: &Split, key: StreamKey) ->
 /// # Errors
 ///
 /// Embeddings that are not finite, or all point in one direction.
-pub fn check_spread(ranker: &dyn Ranker, epoch: u64) -> Result<(), Error> {
+pub(crate) fn check_spread(ranker: &dyn Ranker, epoch: u64) -> Result<(), Error> {
     let Some(embeddings) = ranker.embeddings() else { return Ok(()) };
     for (name, table) in [("user", &embeddings.users), ("item", &embeddings.items)] {
         if table.iter().any(|x| !x.is_finite()) {
@@ -130,7 +133,9 @@ pub fn check_spread(ranker: &dyn Ranker, epoch: u64) -> Result<(), Error> {
         let spread = uniformity(Table::new(table, embeddings.dim), 500, StreamKey::root(0));
         if embeddings.dim > 1 && spread.is_some_and(|spread| spread.value > -1e-6) {
             return Err(Error::with_help(
-                format!("all {name} embeddings point in one direction after epoch {epoch}: the representation collapsed"),
+                format!(
+                    "all {name} embeddings point in one direction after epoch {epoch}: the representation collapsed"
+                ),
                 "look at contrast.weight (0 leaves nothing that pushes apart), objective.l2 and the number of layers",
             ));
         }

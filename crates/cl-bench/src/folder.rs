@@ -34,7 +34,8 @@ impl RunFolder {
     /// that is no run folder.
     pub fn open(path: &Path, resolved: &str, hash: &str, policy: IfThere) -> Result<Self, Error> {
         let folder = Self { path: path.to_path_buf() };
-        let there = path.exists() && fs::read_dir(path).map_err(Error::io("cannot read", path))?.next().is_some();
+        let there =
+            path.exists() && fs::read_dir(path).map_err(Error::io("cannot read", path))?.next().is_some();
         if there {
             let is_run = folder.file("experiment_hash").exists();
             if !is_run {
@@ -125,7 +126,7 @@ impl RunFolder {
 /// # Errors
 ///
 /// What the system says.
-pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let temporary = path.with_file_name(name);

@@ -24,5 +24,6 @@ pub use components::{Builtin, Catalogue, Components};
 pub use config::Experiment;
 pub use encoders::{EncoderSlot, Fit, Graph, Kind, Trainable};
 pub use error::Error;
+pub use folder::{IfThere, RunFolder};
 pub use ranker::{ByEmbeddings, ByScores, Embeddings, Ranker};
-pub use train::{Progress, Session, Timing, Trained, train};
+pub use train::{Clock, Progress, Session, Timing, Trained, train};

@@ -54,7 +54,7 @@ fn popularity(split: &Split, config: &EvaluateConfig) -> Option<Evaluation> {
 
 fn new_table(header: Vec<String>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(header);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -97,9 +97,11 @@ fn slices(evaluation: &Evaluation, popularity: Option<&Evaluation>, config: &Eva
     let mut text = String::new();
     for (at, (slice, groups)) in evaluation.slices.iter().enumerate() {
         let models = ["model", "popularity"].map(|model| format!("{model} {name}"));
-        let mut table = new_table([[*slice, "users", "test pairs"].map(String::from).to_vec(), models.to_vec()].concat());
+        let mut table =
+            new_table([[*slice, "users", "test pairs"].map(String::from).to_vec(), models.to_vec()].concat());
         for (group, of) in groups.iter().enumerate() {
-            let other = popularity.map_or("–".into(), |popularity| value(&popularity.slices[at].1[group].metrics, &name));
+            let other = popularity
+                .map_or("–".into(), |popularity| value(&popularity.slices[at].1[group].metrics, &name));
             table.add_row([
                 of.group.clone(),
                 of.users.to_string(),

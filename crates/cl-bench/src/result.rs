@@ -156,9 +156,14 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
     let Outcome { facts, split, evaluation, training, seconds, key, .. } = outcome;
     let select = facts.select.map_or("none", Select::name);
     // With `select = "test"` the selected metrics are the test's; there is no validation part to report.
-    let valid = training.as_ref().filter(|_| !split.validation.is_empty()).map_or(json!({}), |t| metrics(&t.selected));
-    let slices: Map<_, _> = evaluation.slices.iter().map(|(name, slice)| (name.to_string(), groups(slice))).collect();
-    let mut seconds_json = json!({ "load": seconds.load, "evaluate": seconds.evaluate, "total": seconds.total });
+    let valid = training
+        .as_ref()
+        .filter(|_| !split.validation.is_empty())
+        .map_or(json!({}), |t| metrics(&t.selected));
+    let slices: Map<_, _> =
+        evaluation.slices.iter().map(|(name, slice)| (name.to_string(), groups(slice))).collect();
+    let mut seconds_json =
+        json!({ "load": seconds.load, "evaluate": seconds.evaluate, "total": seconds.total });
     if let Some(training) = training {
         seconds_json["train_step_median"] = json!(median(&training.timing.steps));
         seconds_json["epoch_median"] = json!(median(&training.timing.epochs));

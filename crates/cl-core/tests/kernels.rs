@@ -187,8 +187,8 @@ fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend
             decoupled_decay: 0.0,
             time: 3,
         };
-        let [p, g, f, s] = [&anchors, &anchors, &anchors, &anchors.clone().abs()]
-            .map(|tensor| primitive(tensor.clone()));
+        let [p, g, f, s] =
+            [&anchors, &anchors, &anchors, &anchors.clone().abs()].map(|tensor| primitive(tensor.clone()));
         let adam = B::adam(p, g, f, s, step);
         // A sum over more rows than any backend adds in one piece.
         let long = tensor::<B, 1>(&random(key.child("long"), 5_000_000), [5_000_000]);

@@ -104,8 +104,7 @@ fn nt_xent(tables: &[Rows], temperature: f64) -> Answer {
     let n = a.len();
     let both = [a.clone(), b.clone()].concat();
     let z = unit(&both);
-    let (loss, mut of_anchors, of_keys) =
-        softmax(&z, &z, temperature, |i| (i + n) % (2 * n), |i, j| i == j);
+    let (loss, mut of_anchors, of_keys) = softmax(&z, &z, temperature, |i| (i + n) % (2 * n), |i, j| i == j);
     for (anchor, key) in of_anchors.iter_mut().zip(&of_keys) {
         add(anchor, 1.0, key);
     }
@@ -126,9 +125,7 @@ fn bpr(tables: &[Rows], form: BprForm) -> Answer {
         let sigma = 1.0 / (1.0 + (-x).exp());
         let (value, slope) = match form {
             BprForm::Softplus => ((-x).exp().ln_1p(), sigma - 1.0),
-            BprForm::BoundedSigmoid => {
-                (-(1e-5 + sigma).ln(), -sigma * (1.0 - sigma) / (1e-5 + sigma))
-            }
+            BprForm::BoundedSigmoid => (-(1e-5 + sigma).ln(), -sigma * (1.0 - sigma) / (1e-5 + sigma)),
         };
         loss += share * value;
         add(&mut grads[0][row / k], share * slope, positive);
@@ -274,26 +271,26 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
             }
         }
         if dim > 1 {
-            check::<B>(
-                &mut worst,
-                &format!("NT-Xent {size}"),
-                &two,
-                &|tables| nt_xent(tables, 0.3),
-                &|t| {
-                    contrast::nt_xent(t[0].clone(), t[1].clone(), Similarity::Cosine, 0.3, Reduction::Mean)
-                },
-            );
+            check::<B>(&mut worst, &format!("NT-Xent {size}"), &two, &|tables| nt_xent(tables, 0.3), &|t| {
+                contrast::nt_xent(t[0].clone(), t[1].clone(), Similarity::Cosine, 0.3, Reduction::Mean)
+            });
             check::<B>(&mut worst, &format!("uniformity {size}"), &two[..1], &uniformity, &|t| {
                 contrast::uniformity(normalize_rows(t[0].clone()))
             });
-            check::<B>(&mut worst, &format!("DirectAU {size}"), &two, &|tables| direct_au(tables, 0.7), &|t| {
-                let config = objective::AlignmentUniformityConfig {
-                    uniformity_weight: 0.7,
-                    ..objective::AlignmentUniformityConfig::default()
-                };
-                let negatives = Tensor::zeros([1, dim], &t[0].device());
-                config.loss(Triples { anchors: t[0].clone(), positives: t[1].clone(), negatives })
-            });
+            check::<B>(
+                &mut worst,
+                &format!("DirectAU {size}"),
+                &two,
+                &|tables| direct_au(tables, 0.7),
+                &|t| {
+                    let config = objective::AlignmentUniformityConfig {
+                        uniformity_weight: 0.7,
+                        ..objective::AlignmentUniformityConfig::default()
+                    };
+                    let negatives = Tensor::zeros([1, dim], &t[0].device());
+                    config.loss(Triples { anchors: t[0].clone(), positives: t[1].clone(), negatives })
+                },
+            );
         }
         for k in [1, 3] {
             let three = [table("a", n), table("b", n), table("c", n * k)];

@@ -1,7 +1,7 @@
 //! `cl-bench bench`: seconds a step, as one JSON line.
 
-use clap::Args;
 use cl_core::StreamKey;
+use clap::Args;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -79,7 +79,8 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
         let timing = &trained.timing;
         let step = median(&timing.steps);
         let phases = ["sample", "forward", "backward", "optimizer"].into_iter().zip(&timing.phases);
-        let phases: serde_json::Map<_, _> = phases.map(|(name, of)| (name.to_string(), json!(median(of)))).collect();
+        let phases: serde_json::Map<_, _> =
+            phases.map(|(name, of)| (name.to_string(), json!(median(of)))).collect();
         let line = json!({
             "step_s": step,
             "step_min_s": timing.steps.iter().copied().fold(f64::INFINITY, f64::min),

@@ -19,7 +19,10 @@ pub(crate) fn list(slot: Option<&str>, catalogue: &impl Catalogue) -> Result<(),
     {
         let mut slots: Vec<_> = rows.iter().map(|(of, ..)| *of).collect();
         slots.dedup();
-        return Err(Error::with_help(format!("there is no slot `{slot}`"), format!("there are: {}", slots.join(", "))));
+        return Err(Error::with_help(
+            format!("there is no slot `{slot}`"),
+            format!("there are: {}", slots.join(", ")),
+        ));
     }
     for (of, name, summary) in rows.iter().filter(|(of, ..)| slot.is_none_or(|slot| slot == *of)) {
         println!("{of:<12} {name:<22} {summary}");

@@ -20,7 +20,8 @@ fn device(text: &Text) -> Result<DeviceConfig, Error> {
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(table) => {
-                cl_core::registry::read(Spanned::new(span, table), DeviceConfig::validate).map(|(config, _)| config)
+                cl_core::registry::read(Spanned::new(span, table), DeviceConfig::validate)
+                    .map(|(config, _)| config)
             }
             // Told again, at its place, when the whole file is read.
             _ => Ok(DeviceConfig::default()),

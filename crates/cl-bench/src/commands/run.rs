@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args;
 use cl_core::StreamKey;
 use cl_data::Split;
+use clap::Args;
 
 use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::cli::{DataRoot, ExperimentArgs};
@@ -148,7 +148,11 @@ fn load<B: TrainBackend>(experiment: &Experiment<B>, args: &RunArgs) -> Result<(
     Ok((split, seconds))
 }
 
-fn open_folder<B: TrainBackend>(experiment: &Experiment<B>, text: &Text, args: &RunArgs) -> Result<RunFolder, Error> {
+fn open_folder<B: TrainBackend>(
+    experiment: &Experiment<B>,
+    text: &Text,
+    args: &RunArgs,
+) -> Result<RunFolder, Error> {
     let default = || format!("runs/{}-{}-{}", experiment.name, experiment.seed, &experiment.hash[..8]).into();
     let path = args.out.clone().unwrap_or_else(default);
     let policy = match (args.overwrite, args.resume) {

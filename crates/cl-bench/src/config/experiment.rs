@@ -85,7 +85,16 @@ fn default_seed() -> u64 {
 }
 
 const TABLES: [&str; 11] = [
-    "data", "split", "encoder", "objective", "views", "contrast", "negatives", "projection", "optimizer", "train",
+    "data",
+    "split",
+    "encoder",
+    "objective",
+    "views",
+    "contrast",
+    "negatives",
+    "projection",
+    "optimizer",
+    "train",
     "evaluate",
 ];
 
@@ -116,13 +125,20 @@ impl<'a> Tables<'a> {
     }
 
     /// A component: its `type` may be left out if `default` names one.
-    fn slot<T: ?Sized>(&mut self, registry: &Registry<T>, default: Option<&str>) -> Result<Built<T>, Problem> {
+    fn slot<T: ?Sized>(
+        &mut self,
+        registry: &Registry<T>,
+        default: Option<&str>,
+    ) -> Result<Built<T>, Problem> {
         match self.take(registry.slot())? {
             None if default.is_none() => {
                 let names: Vec<_> = registry.list().map(|(name, _)| name).collect();
                 let message = format!("[{}] is missing", registry.slot());
-                Err(Problem::new(self.end..self.end, message)
-                    .with_help(format!("write [{}] with a type: {}", registry.slot(), names.join(", "))))
+                Err(Problem::new(self.end..self.end, message).with_help(format!(
+                    "write [{}] with a type: {}",
+                    registry.slot(),
+                    names.join(", ")
+                )))
             }
             table => {
                 let empty = Spanned::new(self.end..self.end, DeTable::new());
@@ -146,7 +162,8 @@ impl<B: TrainBackend> Experiment<B> {
 
     fn from_tables(mut tables: Tables<'_>, components: &Components<B>) -> Result<Self, Problem> {
         let mut resolved = toml::Table::new();
-        let mut keep = |name: &str, table: toml::Table| resolved.insert(name.into(), toml::Value::Table(table));
+        let mut keep =
+            |name: &str, table: toml::Table| resolved.insert(name.into(), toml::Value::Table(table));
 
         let (data, _) = match tables.take("data")? {
             Some(table) => read(table, DataConfig::validate)?,
@@ -167,15 +184,22 @@ impl<B: TrainBackend> Experiment<B> {
 
         let training = match encoder.component.kind() {
             Kind::Untrained(_) => {
-                for name in ["objective", "views", "contrast", "negatives", "projection", "optimizer", "train"] {
+                for name in
+                    ["objective", "views", "contrast", "negatives", "projection", "optimizer", "train"]
+                {
                     if let Some(table) = tables.take(name)? {
-                        let message = format!("[{name}] and encoder `{}` do not go together: it is not trained", encoder.name);
+                        let message = format!(
+                            "[{name}] and encoder `{}` do not go together: it is not trained",
+                            encoder.name
+                        );
                         return Err(Problem::new(table.span(), message).with_help(format!("remove [{name}]")));
                     }
                 }
                 None
             }
-            Kind::Graph(_) => Some(Training::read(&mut tables, components, &encoder, &split, &evaluate, &mut keep)?),
+            Kind::Graph(_) => {
+                Some(Training::read(&mut tables, components, &encoder, &split, &evaluate, &mut keep)?)
+            }
         };
 
         unknown_tables(&tables)?;
@@ -224,7 +248,8 @@ impl<B: TrainBackend> Training<B> {
         check_selection(&train, &spans, split, evaluate)?;
         let (views, contrast) = Contrasting::read(tables, components, encoder, keep)?.unzip();
         if contrast.is_none() && !objective.component.is_active() {
-            let message = format!("objective `{}` without [contrast] leaves nothing to learn", objective.name);
+            let message =
+                format!("objective `{}` without [contrast] leaves nothing to learn", objective.name);
             return Err(Problem::new(objective.spans.whole, message).with_help("add [views] and [contrast]"));
         }
         Ok(Self { objective: objective.component, views, contrast, optimizer: optimizer.component, train })
@@ -238,7 +263,8 @@ impl<B: TrainBackend> Contrasting<B> {
         encoder: &Built<dyn EncoderSlot<B>>,
         keep: &mut impl FnMut(&str, toml::Table) -> Option<toml::Value>,
     ) -> Result<Option<(Box<dyn Views<GraphInput>>, Self)>, Problem> {
-        let (has_views, has_contrast) = (tables.root.contains_key("views"), tables.root.contains_key("contrast"));
+        let (has_views, has_contrast) =
+            (tables.root.contains_key("views"), tables.root.contains_key("contrast"));
         if !has_contrast {
             for name in ["views", "negatives", "projection"] {
                 if let Some(table) = tables.take(name)? {
@@ -251,8 +277,11 @@ impl<B: TrainBackend> Contrasting<B> {
         }
         if !has_views {
             let contrast = tables.slot(&components.contrast, None)?;
-            return Err(Problem::new(contrast.spans.whole, "[contrast] needs [views]: two things that should look alike")
-                .with_help("add [views] with a type"));
+            return Err(Problem::new(
+                contrast.spans.whole,
+                "[contrast] needs [views]: two things that should look alike",
+            )
+            .with_help("add [views] with a type"));
         }
         let views = tables.slot(&components.views, None)?;
         keep("views", views.resolved.clone());
@@ -265,7 +294,10 @@ impl<B: TrainBackend> Contrasting<B> {
 
         if let Kind::Graph(model) = encoder.component.kind() {
             model.senses().notice(views.component.perturbs()).map_err(|why| {
-                let message = format!("views `{}` and encoder `{}` do not go together: {why}", views.name, encoder.name);
+                let message = format!(
+                    "views `{}` and encoder `{}` do not go together: {why}",
+                    views.name, encoder.name
+                );
                 Problem::new(views.spans.whole.clone(), message)
             })?;
         }
@@ -289,7 +321,9 @@ fn check_head(head: &Head) -> cl_core::registry::Check {
     cl_core::registry::ensure(ok, "name", || {
         format!("names a folder: letters, digits, `-`, `_` and `.`, got \"{}\"", head.name)
     })?;
-    cl_core::registry::ensure(head.seed < 1 << 63, "seed", || format!("must be below 2^63, got {}", head.seed))
+    cl_core::registry::ensure(head.seed < 1 << 63, "seed", || {
+        format!("must be below 2^63, got {}", head.seed)
+    })
 }
 
 /// Selection needs a part to select on, and a metric that is computed.
@@ -300,16 +334,24 @@ fn check_selection(
     evaluate: &EvaluateConfig,
 ) -> Result<(), Problem> {
     if train.select == Select::Test && split.component.asks_for_validation() {
-        return Err(Problem::new(spans.at("select"), "select = \"test\" needs a split without a validation part")
-            .with_help("set split.validation = 0, or select = \"validation\""));
+        return Err(Problem::new(
+            spans.at("select"),
+            "select = \"test\" needs a split without a validation part",
+        )
+        .with_help("set split.validation = 0, or select = \"validation\""));
     }
     let names = evaluate.names();
     if train.select != Select::Last && !names.contains(&train.select_by) {
         let mut problem = Problem::new(
             spans.at("select_by"),
-            format!("`select_by` must be a metric of [evaluate] at one of its cutoffs, got \"{}\"", train.select_by),
+            format!(
+                "`select_by` must be a metric of [evaluate] at one of its cutoffs, got \"{}\"",
+                train.select_by
+            ),
         );
-        if let Some(near) = nearest(&train.select_by, names.iter().map(String::as_str)).or(names.last().map(String::as_str)) {
+        if let Some(near) =
+            nearest(&train.select_by, names.iter().map(String::as_str)).or(names.last().map(String::as_str))
+        {
             problem = problem.with_help(format!("for example \"{near}\""));
         }
         return Err(problem);
@@ -354,7 +396,8 @@ fn order(file: &toml::Table) -> String {
 fn inline(value: &toml::Value) -> String {
     match value {
         toml::Value::Table(table) => {
-            let entries: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
+            let entries: Vec<_> =
+                table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
             format!("{{ {} }}", entries.join(", "))
         }
         other => other.to_string(),

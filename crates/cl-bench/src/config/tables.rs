@@ -85,7 +85,8 @@ impl TrainConfig {
         positive("evaluate_every", self.evaluate_every)?;
         positive("checkpoint_every", self.checkpoint_every)?;
         ensure(self.patience == 0 || self.select != Select::Last, "patience", || {
-            "stops when the selected metric no longer rises, and with select = \"last\" none is selected by".into()
+            "stops when the selected metric no longer rises, and with select = \"last\" none is selected by"
+                .into()
         })
     }
 }
@@ -135,9 +136,12 @@ impl EvaluateConfig {
     /// The first key whose value is out of range.
     pub fn validate(&self) -> Check {
         let ok = !self.cutoffs.is_empty() && self.cutoffs.iter().all(|cutoff| (1..=10_000).contains(cutoff));
-        ensure(ok, "cutoffs", || format!("must be numbers from 1 to 10000, at least one, got {:?}", self.cutoffs))?;
+        ensure(ok, "cutoffs", || {
+            format!("must be numbers from 1 to 10000, at least one, got {:?}", self.cutoffs)
+        })?;
         ensure(!self.metrics.is_empty(), "metrics", || "must name at least one metric".into())?;
-        let twice = |n: usize, same: &dyn Fn(usize, usize) -> bool| (0..n).any(|i| (0..i).any(|j| same(i, j)));
+        let twice =
+            |n: usize, same: &dyn Fn(usize, usize) -> bool| (0..n).any(|i| (0..i).any(|j| same(i, j)));
         ensure(!twice(self.cutoffs.len(), &|i, j| self.cutoffs[i] == self.cutoffs[j]), "cutoffs", || {
             format!("must not repeat, got {:?}", self.cutoffs)
         })?;
@@ -158,7 +162,10 @@ impl EvaluateConfig {
     /// All metric names at all cut-offs, as in results.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let names = self.metrics.iter().flat_map(|metric| self.cutoffs.iter().map(move |cutoff| (metric.name(), cutoff)));
+        let names = self
+            .metrics
+            .iter()
+            .flat_map(|metric| self.cutoffs.iter().map(move |cutoff| (metric.name(), cutoff)));
         names.map(|(name, cutoff)| format!("{name}@{cutoff}")).collect()
     }
 }
@@ -193,7 +200,9 @@ impl DeviceConfig {
         };
         ensure(is_compiled(name), "backend", || {
             let feature = feature.unwrap_or_default();
-            format!("\"{name}\" is not in this build: build with `cargo build --release --features {feature}`")
+            format!(
+                "\"{name}\" is not in this build: build with `cargo build --release --features {feature}`"
+            )
         })?;
         ensure(self.threads <= 1024, "threads", || format!("must be at most 1024, got {}", self.threads))
     }

@@ -68,7 +68,11 @@ impl Text {
 
     /// Where a problem is: the name and content of its text, and the problem with its span in that content.
     pub(crate) fn locate(&self, mut problem: Problem) -> (String, String, Problem) {
-        match self.overrides.iter().find(|span| problem.span.start >= span.start && problem.span.end <= span.end) {
+        match self
+            .overrides
+            .iter()
+            .find(|span| problem.span.start >= span.start && problem.span.end <= span.end)
+        {
             Some(span) if problem.span.start >= self.file => {
                 problem.span = problem.span.start - span.start..problem.span.end - span.start;
                 ("--set".into(), self.all[span.clone()].to_string(), problem)
@@ -118,7 +122,8 @@ fn parse_override(line: &str, offset: usize) -> Result<DeTable<'_>, Problem> {
             let at = offset + path.len() + 1..whole.end;
             let mut keys = path.trim().split('.').rev().map(str::trim);
             let last = keys.next().unwrap_or_default();
-            let entry = |key, value| DeTable::from_iter([(Spanned::new(whole.clone(), Cow::Borrowed(key)), value)]);
+            let entry =
+                |key, value| DeTable::from_iter([(Spanned::new(whole.clone(), Cow::Borrowed(key)), value)]);
             let value = Spanned::new(at, DeValue::String(Cow::Borrowed(value.trim())));
             Ok(keys.fold(entry(last, value), |inner, key| {
                 entry(key, Spanned::new(whole.clone(), DeValue::Table(inner)))
@@ -184,7 +189,8 @@ mod tests {
             let (name, content, problem) = text.locate(problem);
             (format!("{name}: {}", &content[problem.span.clone()]), problem.message)
         })?;
-        let table: toml::Table = serde::Deserialize::deserialize(toml::de::Deserializer::from(table)).unwrap();
+        let table: toml::Table =
+            serde::Deserialize::deserialize(toml::de::Deserializer::from(table)).unwrap();
         Ok(table.to_string())
     }
 
@@ -194,16 +200,23 @@ mod tests {
             "a = 1\n[b]\nc = 2\nd = 3\n",
             &["b.c = 2.5", "b.e.f=[1, 2]", "a=word", "g.h=x y", "b.d = { i = true }"],
         );
-        let expected = "a = \"word\"\n\n[b]\nc = 2.5\n\n[b.d]\ni = true\n\n[b.e]\nf = [1, 2]\n\n[g]\nh = \"x y\"\n";
+        let expected =
+            "a = \"word\"\n\n[b]\nc = 2.5\n\n[b.d]\ni = true\n\n[b.e]\nf = [1, 2]\n\n[g]\nh = \"x y\"\n";
         assert_eq!(plain(&text).unwrap(), expected);
     }
 
     #[test]
     fn places_are_told_in_the_file_or_in_the_override() {
         assert_eq!(plain(&text("a = = 1", &[])).unwrap_err().0, "file.toml: =");
-        assert_eq!(plain(&text("a = 1", &["b"])).unwrap_err(), ("--set: b".into(), "`b` is not key=value".into()));
+        assert_eq!(
+            plain(&text("a = 1", &["b"])).unwrap_err(),
+            ("--set: b".into(), "`b` is not key=value".into())
+        );
         let (place, message) = plain(&text("a = 1", &["a.b=2"])).unwrap_err();
-        assert_eq!((place.as_str(), message.as_str()), ("--set: a.b=2", "`a` is not a table, so nothing in it can be set"));
+        assert_eq!(
+            (place.as_str(), message.as_str()),
+            ("--set: a.b=2", "`a` is not a table, so nothing in it can be set")
+        );
         let text = text("a = 1", &["b = 22"]);
         let table = text.parse().unwrap();
         let span = table.get_ref().get("b").unwrap().span();

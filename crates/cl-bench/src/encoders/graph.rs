@@ -6,7 +6,9 @@ use burn::module::AutodiffModule;
 use cl_core::Encoder;
 use cl_core::encoder::Senses;
 use cl_core::registry::{Check, Component};
-use cl_graph::{BipartiteGraph, GraphEncoder, GraphInput, GraphSource, LightGcnConfig, MatrixFactorizationConfig};
+use cl_graph::{
+    BipartiteGraph, GraphEncoder, GraphInput, GraphSource, LightGcnConfig, MatrixFactorizationConfig,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{EncoderSlot, Kind, Trainable};

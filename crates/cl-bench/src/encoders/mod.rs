@@ -53,7 +53,7 @@ pub trait Fit {
 
 /// The encoders of this workspace.
 #[must_use]
-pub fn encoders<B: TrainBackend>() -> Registry<dyn EncoderSlot<B>> {
+pub(crate) fn encoders<B: TrainBackend>() -> Registry<dyn EncoderSlot<B>> {
     Registry::new("encoder")
         .with::<Graph<cl_graph::LightGcnConfig>>()
         .with::<Graph<cl_graph::MatrixFactorizationConfig>>()

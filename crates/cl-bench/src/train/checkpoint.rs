@@ -181,7 +181,10 @@ impl Checkpoints {
         let restored = model.clone().load_record(record);
         check_same_shapes::<B, _>(model, &restored, &folder)?;
         let optimizer = {
-            let record = load::<B, <Adaptor<B, E> as Optimizer<Model<B, E>, B>>::Record>(folder.join("optimizer"), device)?;
+            let record = load::<B, <Adaptor<B, E> as Optimizer<Model<B, E>, B>>::Record>(
+                folder.join("optimizer"),
+                device,
+            )?;
             let missing = ids::<B, _>(model).into_iter().find(|(_, id)| !record.contains_key(id));
             // Every parameter has taken part in the loss since the first step, so every one has a state.
             if let (Some((path, _)), true) = (missing, state.steps > 0) {

@@ -66,7 +66,13 @@ impl Progress {
                 bar.set_position(state.steps);
             }
             Show::Lines if self.told.elapsed() > SILENCE => {
-                let line = format!("epoch {} step {}/{}  {}", state.epoch + 1, state.step, self.steps, parts(losses));
+                let line = format!(
+                    "epoch {} step {}/{}  {}",
+                    state.epoch + 1,
+                    state.step,
+                    self.steps,
+                    parts(losses)
+                );
                 self.say(&format!("{line}  {} left", self.left(state)));
             }
             _ => {}
@@ -75,10 +81,20 @@ impl Progress {
 
     /// An epoch is done and perhaps evaluated.
     pub(super) fn epoch(&mut self, state: &State, metrics: &[(String, f64)]) {
-        let metrics: Vec<_> = metrics.iter().map(|(name, value)| format!("{name} {value:.5}")).collect();
-        let best = if state.selected_epoch > 0 { format!("  best epoch {}", state.selected_epoch) } else { String::new() };
+        // The first metrics at their largest cut-off are enough for a line.
+        let shown = metrics.iter().enumerate().filter(|(at, (name, _))| {
+            let of = |name: &str| name.split('@').next().unwrap_or_default().to_string();
+            metrics.get(at + 1).is_none_or(|(next, _)| of(next) != of(name))
+        });
+        let metrics: Vec<_> = shown.take(2).map(|(_, (name, value))| format!("{name} {value:.5}")).collect();
+        let best = if state.selected_epoch > 0 {
+            format!("  best epoch {}", state.selected_epoch)
+        } else {
+            String::new()
+        };
         let epoch = state.epochs_begun();
-        let line = format!("epoch {epoch}/{}  {}  {}{best}", self.epochs, parts(&state.means()), metrics.join(" "));
+        let line =
+            format!("epoch {epoch}/{}  {}  {}{best}", self.epochs, parts(&state.means()), metrics.join(" "));
         match &self.show {
             Show::Bar(bar) => bar.println(line),
             Show::Lines => self.say(&format!("{line}  {} left", self.left(state))),

@@ -51,8 +51,7 @@ fn pair<B: ContrastBackend>(case: &Case, input: &Input, a: Tensor<B, 2>, b: Tens
         return Pair { a, b, ids: input.anchor_ids.clone().into(), keys_of_b: Keys::Own, keys_of_a };
     }
     let positives = Tensor::<B, 1, Int>::from_data(&input.positives[..], &a.device());
-    let keys =
-        Keys::Others { vectors: b.clone(), ids: input.key_ids.clone().into(), holds_positives: true };
+    let keys = Keys::Others { vectors: b.clone(), ids: input.key_ids.clone().into(), holds_positives: true };
     let b = b.select(0, positives); // [n, d]
     Pair { a, b, ids: input.anchor_ids.clone().into(), keys_of_b: keys, keys_of_a: None }
 }
@@ -83,18 +82,10 @@ fn every_case<B: ContrastBackend>(backend: &str) {
         let input = &inputs[&case.input];
         let name = format!(
             "{} {:?} τ {} {:?}, symmetric {}, mask {}",
-            case.input,
-            case.similarity,
-            case.temperature,
-            case.reduction,
-            case.symmetric,
-            case.own_id_mask
+            case.input, case.similarity, case.temperature, case.reduction, case.symmetric, case.own_id_mask
         );
         let leaves = || {
-            (
-                input.a.tensor::<Autodiff<B>>().require_grad(),
-                input.b.tensor::<Autodiff<B>>().require_grad(),
-            )
+            (input.a.tensor::<Autodiff<B>>().require_grad(), input.b.tensor::<Autodiff<B>>().require_grad())
         };
         let config = InfoNceConfig {
             temperature: case.temperature.into(),
