@@ -54,6 +54,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<(), Error> {
         let Self { args, text, catalogue } = self;
+        super::check_device::<B>(&device)?;
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
         let (split, _, load) = load_split(&experiment, &args.data.path())?;
         let Experiment { encoder, training, evaluate, seed, .. } = experiment;

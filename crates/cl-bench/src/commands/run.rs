@@ -68,6 +68,7 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<(), Error> {
         let Self { args, text, catalogue } = self;
         let started = Instant::now();
+        super::check_device::<B>(&device)?;
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
         let (split, load_seconds) = load(&experiment, args)?;
         let folder = open_folder(&experiment, text, args)?;

@@ -58,7 +58,7 @@ splitter!(
     FilesSplit,
     "files",
     "the published train and test files, a validation part cut from train",
-    |split| { split.validation > 0.0 }
+    |split| split.validation > 0.0
 );
 splitter!(RatioSplit, "ratio", "random shares, of each user or of all interactions", |split| split
     .validation
@@ -67,7 +67,7 @@ splitter!(
     LeaveOneOut,
     "leave_one_out",
     "each user's last item is the test, the one before the validation",
-    |split| { split.validation }
+    |split| split.validation
 );
 splitter!(GlobalTime, "global_time", "the newest share of all interactions is the test", |split| {
     split.validation > 0.0

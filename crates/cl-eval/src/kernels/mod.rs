@@ -1,6 +1,8 @@
 //! The ranking kernel: once on slices ([`host`]), and thin adapters for the backends whose memory is the
 //! host's.
 
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 pub mod host;

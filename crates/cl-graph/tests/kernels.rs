@@ -1,0 +1,237 @@
+//! The host kernels against the portable bodies on random plans, their bits against the rows asked for and the number of
+//! threads.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../cl-core/tests/common/mod.rs"]
+mod common;
+mod graphs;
+
+use std::sync::Arc;
+
+use burn::backend::Autodiff;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+use cl_core::rng::below;
+use cl_core::{Encoder, Request, Rows, StreamKey};
+use cl_graph::kernels::portable;
+use cl_graph::{
+    Adjacency, GraphBackend, GraphEncoder, GraphInput, LightGcnConfig, Noise, Normalization, Output,
+    PerLayer, Plan, Structure, propagate,
+};
+use common::{Worst, bits, error, on_each_backend, random, tensor, values, with_threads};
+
+/// f32 against f32, sums in another order.
+const TOLERANCE: f64 = 1e-5;
+const DIMS: [usize; 7] = [1, 7, 32, 50, 64, 128, 200];
+
+fn primitive<B: GraphBackend>(tensor: Tensor<B, 2>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+fn wrap<B: GraphBackend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+/// Whole and dropped graphs over the same nodes, renormalised or not, one for each layer, and one without any edge.
+fn structures(key: StreamKey, users: usize, items: usize, normalization: Normalization) -> Vec<Structure> {
+    let graph = Arc::new(graphs::random(key, users, items, 6));
+    let whole = Adjacency::new(graph.clone(), normalization);
+    let keep = |name: &str, of: u32| -> Vec<bool> {
+        let key = key.child(name);
+        (0..graph.edges() as u32).map(|edge| below(key.words(edge, 0)[0], 10) < of).collect()
+    };
+    let base = whole.clone();
+    let marks: Vec<Vec<bool>> = (1..=4).map(|layer| keep(&format!("layer {layer}"), 8)).collect();
+    vec![
+        Structure::Same(whole.clone()),
+        Structure::Same(whole.dropped(&keep("a", 9), true)),
+        Structure::Same(whole.dropped(&keep("b", 5), false)),
+        Structure::Same(whole.dropped(&keep("none", 0), true)),
+        Structure::PerLayer(PerLayer::new(graph.nodes(), move |layer| base.dropped(&marks[layer - 1], true))),
+    ]
+}
+
+/// A random list of requests: few kinds of passes, so that some are shared, and rows with repeats, ranges, and none.
+fn requests(key: StreamKey, structures: &[Structure], layers: usize) -> Vec<Request<GraphInput>> {
+    let nodes = structures[0].nodes() as u32;
+    let count = below(key.words(0, 0)[0], 7);
+    (1..=count)
+        .map(|request| {
+            let [a, b, c, d] = key.words(request, 0);
+            let [e, f, ..] = key.words(request, 1);
+            let noise = match below(b, 3) {
+                0 => None,
+                kind => Some(Noise { key: key.child("noise").at(u64::from(kind)), magnitude: 0.1 }),
+            };
+            let output = match below(c, 3) {
+                0 => Output::Layer(below(d, layers as u32 + 1) as usize),
+                _ => Output::Final,
+            };
+            let rows = match below(e, 5) {
+                0 => Rows::List([].into()),
+                1 => Rows::Range(below(f, nodes)..nodes),
+                2 => Rows::Range(0..0),
+                _ => {
+                    let row = |at| below(key.words(request, 2 + at)[0], nodes);
+                    Rows::List((0..below(f, 150)).map(row).collect())
+                }
+            };
+            let structure = structures[below(a, structures.len() as u32) as usize].clone();
+            Request { input: GraphInput { structure, noise, output }, rows }
+        })
+        .collect()
+}
+
+fn random_plans<B: GraphBackend>(backend: &str) {
+    let mut forward = Worst::new(format!("propagate on {backend}"), TOLERANCE);
+    let mut backward = Worst::new(format!("propagate_backward on {backend}"), TOLERANCE);
+    for (at, dim) in DIMS.into_iter().enumerate() {
+        for layers in 0..=4 {
+            for draw in 0..12_u64 {
+                let key = StreamKey::root(41).at(dim as u64).at(layers as u64).at(draw);
+                let (users, items) = ([1, 37, 70][draw as usize % 3], [1, 53, 90][(draw as usize + at) % 3]);
+                let normalization =
+                    if draw % 4 == 3 { Normalization::Left } else { Normalization::Symmetric };
+                let structures = structures(key, users, items, normalization);
+                let requests = requests(key.child("requests"), &structures, layers);
+                let plan = Arc::new(Plan::new(layers, draw % 2 == 0, users + items, &requests));
+                let name = format!("dim {dim}, {layers} layers, draw {draw}: {plan:?}");
+
+                let table =
+                    tensor::<B, 2>(&random(key.child("table"), (users + items) * dim), [users + items, dim]);
+                let found = wrap::<B>(B::propagate(&plan, primitive(table.clone())));
+                let expected = wrap::<B>(portable::propagate::<B>(&plan, primitive(table)));
+                assert_eq!(found.dims(), [plan.rows(), dim], "{name}");
+                forward.check(&values(found), &values(expected), &name);
+
+                let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+                let found = wrap::<B>(B::propagate_backward(&plan, primitive(grad.clone())));
+                let expected = wrap::<B>(portable::propagate_backward::<B>(&plan, primitive(grad)));
+                assert_eq!(found.dims(), [users + items, dim], "{name}");
+                backward.check(&values(found), &values(expected), &name);
+            }
+        }
+    }
+}
+
+fn products<B: GraphBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("spmm on {backend}"), TOLERANCE);
+    for dim in DIMS {
+        for normalization in [Normalization::Symmetric, Normalization::Left] {
+            let key = StreamKey::root(42).at(dim as u64);
+            for structure in &structures(key, 70, 91, normalization)[..4] {
+                let Structure::Same(adjacency) = structure else { unreachable!() };
+                let x = tensor::<B, 2>(&random(key.child("x"), 161 * dim), [161, dim]);
+                // Also a matrix that is not contiguous.
+                let turned = tensor::<B, 2>(&random(key.child("turned"), 161 * dim), [dim, 161]).transpose(); // [161, dim]
+                for x in [x, turned] {
+                    for transposed in [false, true] {
+                        let found = wrap::<B>(B::spmm(adjacency, transposed, primitive(x.clone())));
+                        let expected =
+                            wrap::<B>(portable::spmm::<B>(adjacency, transposed, primitive(x.clone())));
+                        worst.check(&values(found), &values(expected), &format!("dim {dim}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What an encoder's rows are does not depend on who else is asked for.
+fn some_rows_are_the_same_rows_of_all<B: GraphBackend>(_backend: &str) {
+    for dim in [7, 64] {
+        for (layers, include_layer_zero) in [(0, true), (1, false), (2, true), (3, false)] {
+            let key = StreamKey::root(43).at(dim as u64);
+            let structures = structures(key, 37, 53, Normalization::Symmetric);
+            let table = tensor::<B, 2>(&random(key.child("table"), 90 * dim), [90, dim]);
+            let noise = Noise { key, magnitude: 0.2 };
+            for structure in &structures {
+                for (noise, output) in [
+                    (None, Output::Final),
+                    (Some(noise), Output::Final),
+                    (Some(noise), Output::Layer(layers.min(1))),
+                    (Some(noise), Output::Layer(layers)),
+                ] {
+                    let input = GraphInput { structure: structure.clone(), noise, output };
+                    let run = |requests: &[Request<GraphInput>]| {
+                        let plan = Arc::new(Plan::new(layers, include_layer_zero, 90, requests));
+                        bits(propagate(&plan, table.clone()))
+                    };
+                    let request = |rows| Request { input: input.clone(), rows };
+                    let all = run(&[request(Rows::Range(0..90))]);
+                    let some: Vec<u32> = vec![3, 88, 3, 40, 0];
+                    let list = Rows::List(some.clone().into());
+                    let expected: Vec<u32> =
+                        some.iter().flat_map(|&row| all[row as usize * dim..][..dim].to_vec()).collect();
+                    assert_eq!(run(&[request(list.clone())]), expected, "alone");
+                    // Beside a clean and a noisier pass over the same graph, which share their first product.
+                    let clean = GraphInput { noise: None, output: Output::Final, ..input.clone() };
+                    let other = clean.with_noise(Noise { key: key.child("other"), magnitude: 0.3 });
+                    let beside = run(&[
+                        Request { input: clean, rows: Rows::Range(0..90) },
+                        request(list.clone()),
+                        Request { input: other, rows: Rows::Range(5..9) },
+                    ]);
+                    assert_eq!(beside[90 * dim..95 * dim], expected, "beside other passes");
+                }
+            }
+        }
+    }
+}
+
+fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
+    let key = StreamKey::root(44);
+    // 60 000 stored values, several pieces of work.
+    let graph = Arc::new(graphs::random(key, 1500, 1000, 30));
+    let whole = Adjacency::new(graph.clone(), Normalization::Symmetric);
+    assert!(whole.csr().pieces.len() > 4, "{:?}", whole.csr().pieces);
+    for dim in [9, 64] {
+        let clean = GraphInput::clean(whole.clone());
+        let noise = |name| Noise { key: key.child(name), magnitude: 0.1 };
+        let dropped = whole.dropped(&(0..graph.edges()).map(|edge| edge % 7 > 0).collect::<Vec<_>>(), true);
+        let rows = |name: &str| {
+            Rows::List((0..800).map(|at| below(key.child(name).words(at, 0)[0], 2500)).collect())
+        };
+        let requests = [
+            Request { input: clean.clone(), rows: rows("a") },
+            Request { input: clean.with_noise(noise("a")), rows: rows("b") },
+            Request { input: clean.with_noise(noise("b")).with_output(Output::Layer(1)), rows: rows("c") },
+            Request { input: clean.with_structure(Structure::Same(dropped)), rows: rows("d") },
+        ];
+        let plan = Arc::new(Plan::new(3, true, 2500, &requests));
+        let run = || {
+            let table = tensor::<B, 2>(&random(key.child("table"), 2500 * dim), [2500, dim]);
+            let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+            let out = propagate(&plan, table);
+            (bits(out), bits(wrap::<B>(B::propagate_backward(&plan, primitive(grad)))))
+        };
+        let alone = with_threads(1, run);
+        for threads in [2, 4] {
+            assert!(alone == with_threads(threads, run), "{threads} threads, dim {dim}");
+        }
+    }
+}
+
+/// A batch without negatives asks for no rows; that is an answer of no rows, with a gradient.
+fn an_encoder_answers_empty_requests<B: GraphBackend>(_backend: &str) {
+    let graph = graphs::random(StreamKey::root(45), 7, 9, 3);
+    let config = LightGcnConfig { dim: 5, layers: 2, ..LightGcnConfig::default() };
+    let encoder = config.init::<Autodiff<B>>(&graph, StreamKey::root(1), &Default::default());
+    let clean = GraphInput::clean(Adjacency::new(Arc::new(graph), Normalization::Symmetric));
+    let ask = |rows| Request { input: clean.clone(), rows };
+    let none = || Rows::List([].into());
+    let found = encoder.encode(&[ask(none()), ask(Rows::Range(2..5)), ask(none())]);
+    assert_eq!(found.iter().map(Tensor::dims).collect::<Vec<_>>(), [[0, 5], [3, 5], [0, 5]]);
+    let grads = found[1].clone().sum().backward();
+    assert!(error(&values(encoder.table.val().grad(&grads).unwrap()), &[0.0; 80]) > 0.0);
+    assert_eq!(encoder.encode(&[ask(none())])[0].dims(), [0, 5]);
+    assert!(encoder.encode(&[]).is_empty());
+}
+
+on_each_backend!(
+    random_plans,
+    products,
+    some_rows_are_the_same_rows_of_all,
+    bits_do_not_depend_on_threads,
+    an_encoder_answers_empty_requests,
+);
