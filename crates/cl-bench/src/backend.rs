@@ -62,7 +62,7 @@ pub(crate) fn probe<B: TrainBackend>(device: &B::Device) -> Result<(), String> {
         let one = burn::tensor::Tensor::<B, 1>::ones([1], device).add_scalar(1.0);
         B::sync(device).map_err(|error| format!("{error:?}"))?;
         let sum = one.into_data().convert::<f32>().to_vec::<f32>();
-        if sum.as_deref() == Ok(&[2.0]) { Ok(()) } else { Err("it computed 1 + 1 wrong".to_string()) }
+        if sum.is_ok_and(|sum| sum == [2.0]) { Ok(()) } else { Err("it computed 1 + 1 wrong".to_string()) }
     };
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));

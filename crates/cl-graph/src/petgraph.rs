@@ -93,7 +93,13 @@ impl BipartiteGraph {
     /// # Errors
     ///
     /// The first edge that joins two users or two items.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer nodes than users.
     pub fn from_petgraph<N, E>(graph: &UnGraph<N, E>, users: usize) -> Result<Self, (usize, usize)> {
+        let nodes = graph.node_count();
+        assert!(users <= nodes, "{users} users in a graph of {nodes} nodes");
         let mut rows = vec![Vec::new(); users];
         for edge in graph.edge_references() {
             let (a, b) = (edge.source().index(), edge.target().index());
@@ -111,7 +117,7 @@ impl BipartiteGraph {
             items.extend(row);
             offsets.push(items.len());
         }
-        Ok(Self::new(&offsets, &items, graph.node_count() - users))
+        Ok(Self::new(&offsets, &items, nodes - users))
     }
 }
 

@@ -151,6 +151,11 @@ impl Source for GraphSource {
             .flat_map(|(row, &(user, _))| {
                 let mut rng = key.rng(row as u32);
                 let graph = &self.graph;
+                // A source made without negatives has not refused such users, and would search for ever.
+                assert!(
+                    negatives == 0 || graph.items_of(user as usize).len() < items as usize,
+                    "user {user} took all {items} items and has no negative"
+                );
                 (0..negatives).map(move |_| {
                     loop {
                         let item = rng.random_range(0..items);

@@ -147,7 +147,7 @@ fn noisy_propagation<B: GraphBackend>(backend: &str) {
     {
         for normalization in [Normalization::Symmetric, Normalization::Left] {
             for magnitude in [0.0_f32, 0.2] {
-                let key = StreamKey::root(52).at(dim as u64).at(layers as u64);
+                let key = StreamKey::root(55).at(dim as u64).at(layers as u64);
                 let drawn = Noise { key: key.child("noise"), magnitude };
                 let of_layer = |layer: usize| -> Rows64 {
                     let table = noise::table(nodes, dim, drawn.key.at(layer as u64), magnitude);

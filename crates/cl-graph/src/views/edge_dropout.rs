@@ -53,7 +53,7 @@ impl Views<GraphInput> for EdgeDropout {
 
     fn draw(&mut self, clean: &GraphInput, at: At) -> Drawn<GraphInput> {
         let EdgeDropoutConfig { rate, exact, renormalize, .. } = self.config;
-        let [a, b] = self.drawn.get(at, |key| {
+        let [a, b] = self.drawn.get(&clean.structure, at, |key| {
             ["a", "b"].map(|view| {
                 let whole = clean.structure.layer(1);
                 let keep = choose::keep(key.child(view), whole.graph().edges(), rate, exact);

@@ -7,6 +7,7 @@ mod embedding_noise;
 mod node_dropout;
 mod random_walk;
 
+use cl_core::StreamKey;
 use cl_core::registry::{Check, Registry, ensure};
 use cl_core::views::{At, Views};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub use embedding_noise::EmbeddingNoiseConfig;
 pub use node_dropout::NodeDropoutConfig;
 pub use random_walk::{RandomWalkConfig, WalkMode};
 
-use crate::input::GraphInput;
+use crate::input::{GraphInput, Structure};
 
 /// The graph views of this crate.
 #[must_use]
@@ -43,7 +44,7 @@ pub enum Every {
 
 impl Every {
     /// The stream of the draw that a position belongs to.
-    fn key(self, at: At) -> cl_core::StreamKey {
+    fn key(self, at: At) -> StreamKey {
         match self {
             Self::Epoch => at.epoch_key(),
             Self::Step => at.step_key(),
@@ -54,7 +55,7 @@ impl Every {
 /// What was drawn last, for draws that serve a whole epoch.
 struct Cached<T> {
     every: Every,
-    last: Option<(cl_core::StreamKey, T)>,
+    last: Option<(StreamKey, Structure, T)>,
 }
 
 impl<T: Clone> Cached<T> {
@@ -62,13 +63,14 @@ impl<T: Clone> Cached<T> {
         Self { every, last: None }
     }
 
-    fn get(&mut self, at: At, draw: impl FnOnce(cl_core::StreamKey) -> T) -> T {
+    /// The draw that belongs to this clean structure and this position.
+    fn get(&mut self, clean: &Structure, at: At, draw: impl FnOnce(StreamKey) -> T) -> T {
         let key = self.every.key(at);
         match &self.last {
-            Some((of, drawn)) if *of == key => drawn.clone(),
+            Some((of, from, drawn)) if *of == key && from.same(clean) => drawn.clone(),
             _ => {
                 let drawn = draw(key);
-                self.last = Some((key, drawn.clone()));
+                self.last = Some((key, clean.clone(), drawn.clone()));
                 drawn
             }
         }

@@ -159,7 +159,7 @@ impl Views<GraphInput> for RandomWalk {
 
     fn draw(&mut self, clean: &GraphInput, at: At) -> Drawn<GraphInput> {
         let config = &self.config;
-        let [a, b] = self.drawn.get(at, |key| {
+        let [a, b] = self.drawn.get(&clean.structure, at, |key| {
             ["a", "b"].map(|view| Self::view(config, clean.structure.layer(1), key.child(view)))
         });
         Drawn { objective: clean.clone(), a: clean.with_structure(a), b: clean.with_structure(b) }
