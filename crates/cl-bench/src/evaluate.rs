@@ -2,15 +2,16 @@
 
 use cl_core::StreamKey;
 use cl_core::diagnostics::{Table, Uniformity, alignment, effective_rank, uniformity};
-use cl_data::{Split, UserItems};
+use cl_data::{Split, Train, UserItems};
 use cl_eval::{
     GroupMetrics, ItemGroups, PerUser, Rankings, UserGroups, by_item_group, by_user_group, catalogue,
     evaluate,
 };
 
-use crate::config::{EvaluateConfig, Select, Slice};
+use crate::config::{EvaluateConfig, Slice};
 use crate::error::Error;
 use crate::ranker::{Embeddings, Ranker};
+use crate::train::Selection;
 
 /// All that is computed on the test part.
 pub(crate) struct Evaluation {
@@ -61,23 +62,23 @@ pub(crate) fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfi
     }
 }
 
-/// The metrics on the part that selects: validation, or test for `select = "test"`. Empty without such a part.
+/// The metrics on the part that epochs are compared on. Empty if that part is.
 #[must_use]
 pub(crate) fn selection_metrics(
     ranker: &dyn Ranker,
-    split: &Split,
-    select: Select,
+    train: &Train,
+    selection: Selection<'_>,
     config: &EvaluateConfig,
 ) -> Vec<(String, f64)> {
-    let (part, masks): (&UserItems, &[&UserItems]) = match select {
-        Select::Validation | Select::Last => (&split.validation, &[&split.train]),
-        Select::Test => (&split.test, &[&split.train]),
+    let part: &UserItems = match selection {
+        Selection::Validation(part) => part,
+        Selection::Test(part) => part,
     };
     let users = users_of(part);
     if users.is_empty() {
         return Vec::new();
     }
-    let masks = if config.mask_history { masks } else { &[] };
+    let masks: &[&UserItems] = if config.mask_history { &[train] } else { &[] };
     let rankings = ranker.rank(&users, masks, config.depth());
     evaluate(&rankings, part, &config.metrics, &config.cutoffs).mean()
 }

@@ -1,6 +1,6 @@
 //! InfoNCE on any embeddings, in a loop of one's own with Burn's optimizer: two tables learn which rows belong together.
 //!
-//! `cargo run --release -p cl-core --example foreign_loop`
+//! `cargo run --release -p cl-core --example foreign_loop_core`
 
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, Param};

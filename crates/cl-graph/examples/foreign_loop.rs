@@ -1,6 +1,6 @@
 //! LightGCN with XSimGCL's views in a loop of one's own, with Burn's optimizer.
 //!
-//! `cargo run --release -p cl-graph --example foreign_loop`
+//! `cargo run --release -p cl-graph --example foreign_loop_graph`
 
 use std::sync::Arc;
 

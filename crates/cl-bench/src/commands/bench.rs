@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::run::load_split;
+use super::run::{load_split, selection};
 use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
@@ -66,7 +66,9 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
         let trained = model.train(Session {
             device,
             key: StreamKey::root(seed),
-            split: &split,
+            part: &split.train,
+            items: split.items.len(),
+            selection: selection(&training, &split),
             training,
             evaluate: &evaluate,
             folder: None,

@@ -10,14 +10,14 @@ use clap::Args;
 use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
-use crate::config::{Experiment, Text};
+use crate::config::{Experiment, Select, Text, Training};
 use crate::encoders::Kind;
 use crate::error::Error;
 use crate::evaluate::on_test;
 use crate::folder::{IfThere, RunFolder};
 use crate::ranker::{ByScores, Ranker};
 use crate::result::{Outcome, Seconds};
-use crate::train::{Clock, Progress, Session, Timing};
+use crate::train::{Clock, Progress, Selection, Session, Timing};
 use crate::{report, result};
 
 /// Arguments of `run`.
@@ -117,13 +117,13 @@ pub(crate) fn load_split<B: TrainBackend>(
     let split = experiment.split.split(&loaded.source, experiment.seed)?;
     if let Some(training) = &experiment.training {
         let select = training.train.select;
-        if select == crate::config::Select::Validation && split.validation.is_empty() {
+        if select == Select::Validation && split.validation.is_empty() {
             return Err(Error::with_help(
                 "train.select = \"validation\" and the validation part is empty",
                 "ask for one in [split], or set train.select = \"last\"",
             ));
         }
-        if select == crate::config::Select::Test && !split.validation.is_empty() {
+        if select == Select::Test && !split.validation.is_empty() {
             return Err(Error::with_help(
                 "train.select = \"test\" and the data has a validation part",
                 "set train.select = \"validation\"",
@@ -170,6 +170,14 @@ fn open_folder<B: TrainBackend>(
     Ok(folder)
 }
 
+/// What epochs are compared on: the test part for `select = "test"` alone.
+pub(crate) fn selection<'a, B: TrainBackend>(training: &Training<B>, split: &'a Split) -> Selection<'a> {
+    match training.train.select {
+        Select::Validation | Select::Last => Selection::Validation(&split.validation),
+        Select::Test => Selection::Test(&split.test),
+    }
+}
+
 /// What is known of a training, for the result.
 pub(crate) struct TrainingFacts {
     pub(crate) best_epoch: usize,
@@ -198,7 +206,9 @@ fn model<B: TrainBackend>(
             let trained = model.train(Session {
                 device,
                 key,
-                split,
+                part: &split.train,
+                items: split.items.len(),
+                selection: selection(&training, split),
                 training,
                 evaluate: &evaluate,
                 folder: Some(folder),

@@ -43,8 +43,8 @@ where
     }
 
     fn train(&self, mut session: Session<'_, B>) -> Result<Trained, Error> {
-        let pairs = &session.split.train;
-        let graph = Arc::new(BipartiteGraph::new(pairs.offsets(), pairs.items(), session.split.items.len()));
+        let pairs = session.part;
+        let graph = Arc::new(BipartiteGraph::new(pairs.offsets(), pairs.items(), session.items));
         let source = GraphSource::new(
             graph.clone(),
             self.0.normalization(),

@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) in_sums: u64,
     /// Loss of the last step.
     pub(super) last_loss: f64,
+    /// Steps done when the log was last written, so that a resumed run does not tell the same epoch again.
+    pub(super) logged: Option<u64>,
     /// Bytes of `metrics.jsonl` that belong to this state.
     pub(super) log_length: u64,
 }
@@ -220,6 +222,7 @@ impl Checkpoints {
         };
         write().map_err(Error::io("cannot write", &self.log))?;
         state.log_length += line.len() as u64;
+        state.logged = Some(state.steps);
         Ok(())
     }
 }

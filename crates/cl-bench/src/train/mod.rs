@@ -7,7 +7,7 @@ mod step;
 mod trainer;
 
 use cl_core::StreamKey;
-use cl_data::Split;
+use cl_data::{Test, Train, Validation};
 
 pub use clock::Clock;
 pub use progress::Progress;
@@ -18,14 +18,27 @@ use crate::config::{EvaluateConfig, Training};
 use crate::folder::RunFolder;
 use crate::ranker::Ranker;
 
+/// The part that epochs are compared on.
+#[derive(Debug, Clone, Copy)]
+pub enum Selection<'a> {
+    /// The validation part, for selection or, with `select = "last"`, for the log alone.
+    Validation(&'a Validation),
+    /// The test part: `select = "test"`, the habit of published graph results. Every output is watermarked.
+    Test(&'a Test),
+}
+
 /// All that a training needs besides the encoder.
 pub struct Session<'a, B: TrainBackend> {
     /// The device.
     pub device: B::Device,
     /// The stream above all random numbers of the run.
     pub key: StreamKey,
-    /// The data.
-    pub split: &'a Split,
+    /// The training part.
+    pub part: &'a Train,
+    /// Number of items in the catalogue.
+    pub items: usize,
+    /// What epochs are compared on; the loop sees nothing else of the held-out parts.
+    pub selection: Selection<'a>,
     /// The slots.
     pub training: Training<B>,
     /// How epochs are evaluated.

@@ -39,7 +39,19 @@ where
     E::InnerModule: Encoder<B::InnerBackend, Input = S::Input>,
     S: Source,
 {
-    let Session { device, key, split, training, evaluate, folder, max_steps, clock, mut progress } = session;
+    let Session {
+        device,
+        key,
+        part,
+        selection,
+        training,
+        evaluate,
+        folder,
+        max_steps,
+        clock,
+        mut progress,
+        ..
+    } = session;
     let Training { objective, contrast, optimizer: rule, train: config, .. } = training;
     let head = match &contrast {
         Some(contrasting) => ProjectionHead::new(&*contrasting.projection, dim, key.child("init"), &device),
@@ -64,6 +76,9 @@ where
     let mut timing = Timing::default();
     progress.start(config.epochs as u64, steps, &state);
     while !state.stopped && (state.epoch as usize) < config.epochs {
+        if state.steps >= limit && state.logged == Some(state.steps) {
+            break;
+        }
         let mut epoch_seconds = 0.0;
         while state.step < steps && state.steps < limit {
             let started = clock.now();
@@ -103,7 +118,7 @@ where
             let [users, items] = encode_tables::<B, _, S>(&model.0.valid(), &source);
             let ranker = ByEmbeddings { users, items };
             check_spread(&ranker, state.epoch)?;
-            metrics = selection_metrics(&ranker, split, config.select, evaluate);
+            metrics = selection_metrics(&ranker, part, selection, evaluate);
             let value = metrics.iter().find(|(name, _)| *name == config.select_by).map(|(_, value)| *value);
             if let (Some(value), true) = (value, config.select != Select::Last) {
                 if state.offer(value, &metrics) {
@@ -125,6 +140,9 @@ where
         }
     }
     progress.finish();
+    if let Some(checkpoints) = &checkpoints {
+        checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
+    }
 
     let selected = match best {
         Some(best) => best,
