@@ -175,6 +175,7 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
         "protocol_hash": facts.protocol_hash,
         "selected_on": select,
         "best_epoch": training.as_ref().map(|training| training.best_epoch),
+        "refitted": training.as_ref().is_some_and(|training| training.refitted),
         "steps": training.as_ref().map(|training| training.steps),
         "last_loss": training.as_ref().map(|training| training.last_loss),
         "data": {

@@ -69,8 +69,10 @@ pub struct Senses {
     pub structure: bool,
     /// The noise key.
     pub noise: bool,
-    /// Number of layers whose output can be asked for besides the final one.
+    /// L, number of layers; their outputs 0 to L can be asked for.
     pub layers: usize,
+    /// The layer whose output is the final embedding, where that is no mean of several.
+    pub final_is: Option<usize>,
 }
 
 /// What a view perturbs.
@@ -92,14 +94,15 @@ impl Senses {
     /// Half a sentence on why it would not.
     pub fn notice(&self, view: Perturbs) -> Result<(), String> {
         match view {
-            Perturbs { layer: Some(layer), .. } if layer >= self.layers && layer > 0 => Err(format!(
-                "the views contrast layer {layer} with the final embeddings, and the encoder has {} layers",
-                self.layers
-            )
-            .replace("has 0 layers", "has no layers")
-            .replace("has 1 layers", "has one layer, which is the final one")),
-            Perturbs { layer: Some(0), .. } if self.layers == 0 => {
-                Err("the encoder has no layers, so layer 0 is the final embedding itself".into())
+            Perturbs { layer: Some(layer), .. } if layer > self.layers => {
+                let layers =
+                    if self.layers == 1 { "1 layer".into() } else { format!("{} layers", self.layers) };
+                Err(format!(
+                    "the views contrast layer {layer} with the final embeddings, and the encoder has {layers}"
+                ))
+            }
+            Perturbs { layer: Some(layer), .. } if self.final_is == Some(layer) => {
+                Err(format!("layer {layer} is the final embedding itself, so both views would be the same"))
             }
             Perturbs { structure: true, .. } if !self.structure => {
                 Err("the views perturb the graph, and the encoder does not read it".into())

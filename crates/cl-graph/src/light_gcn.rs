@@ -89,7 +89,8 @@ impl GraphEncoder for LightGcnConfig {
     }
 
     fn senses(&self) -> Senses {
-        Senses { structure: true, noise: true, layers: self.layers }
+        let final_is = (self.layers == 1 && !self.include_layer_zero).then_some(1);
+        Senses { structure: true, noise: true, layers: self.layers, final_is }
     }
 
     fn normalization(&self) -> Normalization {

@@ -62,7 +62,7 @@ impl GraphEncoder for MatrixFactorizationConfig {
     }
 
     fn senses(&self) -> Senses {
-        Senses { structure: false, noise: true, layers: 0 }
+        Senses { structure: false, noise: true, layers: 0, final_is: Some(0) }
     }
 
     fn normalization(&self) -> Normalization {

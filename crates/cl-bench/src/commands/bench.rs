@@ -72,6 +72,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
             training,
             evaluate: &evaluate,
             folder: None,
+            suffix: "",
             max_steps: Some(args.steps),
             clock: args.clock,
             progress: Progress::new(true),

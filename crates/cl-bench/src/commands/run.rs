@@ -4,20 +4,20 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use cl_core::StreamKey;
-use cl_data::Split;
+use cl_data::{Split, Train, UserItems, Validation};
 use clap::Args;
 
 use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
-use crate::config::{Experiment, Select, Text, Training};
-use crate::encoders::Kind;
+use crate::config::{EvaluateConfig, Experiment, Select, Text, Training};
+use crate::encoders::{Kind, Trainable};
 use crate::error::Error;
 use crate::evaluate::on_test;
 use crate::folder::{IfThere, RunFolder};
 use crate::ranker::{ByScores, Ranker};
 use crate::result::{Outcome, Seconds};
-use crate::train::{Clock, Progress, Selection, Session, Timing};
+use crate::train::{Clock, Progress, Selection, Session, Timing, Trained};
 use crate::{report, result};
 
 /// Arguments of `run`.
@@ -81,7 +81,8 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
         let facts = result::Facts::of(&experiment);
         let evaluate = experiment.evaluate.clone();
         let key = StreamKey::root(experiment.seed);
-        let (ranker, training) = model(experiment, &split, device, &folder, args, key)?;
+        let bed = Bed { split: &split, device, folder: &folder, args, key };
+        let (ranker, training) = bed.model(experiment, || Experiment::read(text, &catalogue.components()))?;
 
         let evaluating = Instant::now();
         let evaluation = on_test(&*ranker, &split, &evaluate);
@@ -185,46 +186,89 @@ pub(crate) struct TrainingFacts {
     pub(crate) steps: u64,
     pub(crate) last_loss: f64,
     pub(crate) timing: Timing,
+    /// Whether the model was trained anew on training and validation part.
+    pub(crate) refitted: bool,
 }
 
-/// Trains the model, or computes it.
-fn model<B: TrainBackend>(
-    experiment: Experiment<B>,
-    split: &Split,
+impl From<Trained> for (Box<dyn Ranker>, TrainingFacts) {
+    fn from(trained: Trained) -> Self {
+        let Trained { ranker, best_epoch, selected, steps, last_loss, timing } = trained;
+        (ranker, TrainingFacts { best_epoch, selected, steps, last_loss, timing, refitted: false })
+    }
+}
+
+/// The data, the machine and the wishes of a run, for one training or two.
+struct Bed<'a, B: TrainBackend> {
+    split: &'a Split,
     device: B::Device,
-    folder: &RunFolder,
-    args: &RunArgs,
+    folder: &'a RunFolder,
+    args: &'a RunArgs,
     key: StreamKey,
-) -> Result<(Box<dyn Ranker>, Option<TrainingFacts>), Error> {
-    let Experiment { encoder, training, evaluate, .. } = experiment;
-    match (encoder.kind(), training) {
-        (Kind::Untrained(model), _) => {
-            say(args, "computing the model");
-            Ok((Box::new(ByScores(model.fit(&split.train, split.items.len())?)), None))
+}
+
+impl<B: TrainBackend> Bed<'_, B> {
+    /// Trains the model, or computes it. `again` reads the experiment anew, for a second training.
+    fn model(
+        &self,
+        experiment: Experiment<B>,
+        again: impl FnOnce() -> Result<Experiment<B>, Error>,
+    ) -> Result<(Box<dyn Ranker>, Option<TrainingFacts>), Error> {
+        let Experiment { encoder, training, evaluate, .. } = experiment;
+        match (encoder.kind(), training) {
+            (Kind::Untrained(model), _) => {
+                say(self.args, "computing the model");
+                Ok((Box::new(ByScores(model.fit(&self.split.train, self.split.items.len())?)), None))
+            }
+            (Kind::Graph(model), Some(training)) => {
+                let refit = training.train.refit;
+                let selection = selection(&training, self.split);
+                let trained = self.train(model, training, &evaluate, &self.split.train, selection, "")?;
+                let (ranker, mut facts) = trained.into();
+                let Some(mut training) = again()?.training.filter(|_| refit) else {
+                    return Ok((ranker, Some(facts)));
+                };
+                // What selection found out is used on all the data that may be trained on.
+                say(
+                    self.args,
+                    &format!("training anew on train and validation for {} epochs", facts.best_epoch),
+                );
+                training.train.epochs = facts.best_epoch.max(1);
+                training.train.select = Select::Last;
+                training.train.patience = 0;
+                let pairs = self.split.train.pairs().chain(self.split.validation.pairs());
+                let whole = Train(UserItems::from_pairs(self.split.train.users(), pairs));
+                let nothing = Validation(UserItems::from_pairs(whole.users(), std::iter::empty()));
+                let selection = Selection::Validation(&nothing);
+                let trained = self.train(model, training, &evaluate, &whole, selection, "-refit")?;
+                facts.refitted = true;
+                Ok((trained.ranker, Some(facts)))
+            }
+            (Kind::Graph(_), None) => unreachable!("an encoder that is trained was read with its training"),
         }
-        (Kind::Graph(model), Some(training)) => {
-            let trained = model.train(Session {
-                device,
-                key,
-                part: &split.train,
-                items: split.items.len(),
-                selection: selection(&training, split),
-                training,
-                evaluate: &evaluate,
-                folder: Some(folder),
-                max_steps: args.max_steps,
-                clock: Clock::Wall,
-                progress: Progress::new(args.quiet),
-            })?;
-            let facts = TrainingFacts {
-                best_epoch: trained.best_epoch,
-                selected: trained.selected,
-                steps: trained.steps,
-                last_loss: trained.last_loss,
-                timing: trained.timing,
-            };
-            Ok((trained.ranker, Some(facts)))
-        }
-        (Kind::Graph(_), None) => unreachable!("an encoder that is trained was read with its training"),
+    }
+
+    fn train(
+        &self,
+        model: &dyn Trainable<B>,
+        training: Training<B>,
+        evaluate: &EvaluateConfig,
+        part: &Train,
+        selection: Selection<'_>,
+        suffix: &'static str,
+    ) -> Result<Trained, Error> {
+        model.train(Session {
+            device: self.device.clone(),
+            key: self.key,
+            part,
+            items: self.split.items.len(),
+            selection,
+            training,
+            evaluate,
+            folder: Some(self.folder),
+            suffix,
+            max_steps: self.args.max_steps,
+            clock: Clock::Wall,
+            progress: Progress::new(self.args.quiet),
+        })
     }
 }

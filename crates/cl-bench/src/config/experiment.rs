@@ -206,7 +206,7 @@ impl<B: TrainBackend> Experiment<B> {
         let (head, _) = read(Spanned::new(0..tables.end, tables.root), check_head)?;
         let protocol = ["data", "split", "evaluate"].map(|name| resolved[name].to_string()).concat();
         let select = training.as_ref().map_or("", |training| training.train.select.name());
-        let protocol_hash = hash(&format!("{protocol}{select}{}", head.seed));
+        let protocol_hash = hash(&format!("{protocol}{select}"));
         let mut file = toml::Table::new();
         file.insert("name".into(), head.name.clone().into());
         // TOML integers are signed; the check of the head keeps seeds below 2^63.

@@ -49,6 +49,9 @@ pub struct TrainConfig {
     pub select_by: String,
     /// Evaluations without a better one after which training stops; 0 = never.
     pub patience: usize,
+    /// After selection on the validation part, train anew on training and validation part together for as many epochs
+    /// as were best, and evaluate that.
+    pub refit: bool,
     /// Epochs between evaluations, 1 or more; the last epoch is always evaluated.
     pub evaluate_every: usize,
     /// Steps between checkpoints, 1 or more.
@@ -64,6 +67,7 @@ impl Default for TrainConfig {
             select: Select::Validation,
             select_by: "recall@20".into(),
             patience: 0,
+            refit: false,
             evaluate_every: 1,
             checkpoint_every: 1000,
         }
@@ -84,6 +88,9 @@ impl TrainConfig {
         })?;
         positive("evaluate_every", self.evaluate_every)?;
         positive("checkpoint_every", self.checkpoint_every)?;
+        ensure(!self.refit || self.select == Select::Validation, "refit", || {
+            format!("needs select = \"validation\", got select = \"{}\"", self.select.name())
+        })?;
         ensure(self.patience == 0 || self.select != Select::Last, "patience", || {
             "stops when the selected metric no longer rises, and with select = \"last\" none is selected by"
                 .into()

@@ -120,8 +120,11 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(super) fn new(run: &RunFolder) -> Self {
-        Self { folder: run.file("checkpoint"), log: run.file("metrics.jsonl") }
+    pub(super) fn new(run: &RunFolder, suffix: &str) -> Self {
+        Self {
+            folder: run.file(&format!("checkpoint{suffix}")),
+            log: run.file(&format!("metrics{suffix}.jsonl")),
+        }
     }
 
     /// Saves where training stands, and removes what came before.

@@ -45,6 +45,8 @@ pub struct Session<'a, B: TrainBackend> {
     pub evaluate: &'a EvaluateConfig,
     /// Where checkpoints and the log go; `None` leaves no trace.
     pub folder: Option<&'a RunFolder>,
+    /// Goes into the names of checkpoints and log: "" or, for the second training of a refit, "-refit".
+    pub suffix: &'static str,
     /// Stop after so many steps.
     pub max_steps: Option<u64>,
     /// The clock of the timings.

@@ -47,6 +47,7 @@ where
         training,
         evaluate,
         folder,
+        suffix,
         max_steps,
         clock,
         mut progress,
@@ -63,7 +64,7 @@ where
     let mut optimizer: Adaptor<B, E> = OptimizerAdaptor::from(Rule::new(rule));
     let mut best: Option<E::InnerModule> = None;
     let mut state = State::default();
-    let checkpoints = folder.map(Checkpoints::new);
+    let checkpoints = folder.map(|folder| Checkpoints::new(folder, suffix));
     if let Some(checkpoints) = &checkpoints {
         if let Some(loaded) = checkpoints.load(&model, &optimizer, &device)? {
             (model, optimizer, best, state) = loaded;

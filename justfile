@@ -1,0 +1,39 @@
+# Each recipe is the cargo command that a person without `just` types.
+
+# List the recipes
+default:
+    @just --list
+
+# Run an experiment: just run-experiment experiments/quickstart.toml --set seed=7
+run-experiment FILE *ARGS:
+    cargo run --release -- run {{FILE}} {{ARGS}}
+
+# Print the resolved experiment: every default written out
+show FILE *ARGS:
+    cargo run --release -- show {{FILE}} {{ARGS}}
+
+# List the components, of one slot or of all
+list *SLOT:
+    cargo run --release -- list {{SLOT}}
+
+# Run all tests
+test:
+    cargo test --release --workspace
+
+# Formatting, lints, documentation
+check:
+    cargo fmt --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --workspace
+
+# Write the golden numbers of the tests anew (needs Python with torch and numpy)
+golden:
+    python3 tests/golden/generate.py
+
+# Time so many steps of an experiment
+bench FILE STEPS *ARGS:
+    cargo run --release -- bench {{FILE}} --steps {{STEPS}} {{ARGS}}
+
+# All that a change must pass
+ci:
+    .ci/run
