@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,13 +69,19 @@ impl DataRoot {
 ///
 /// Exit codes: 0 done, 1 a mistake that was told, 2 arguments that are not understood.
 pub fn main(catalogue: &impl Catalogue) -> ExitCode {
+    main_with(std::env::args_os(), catalogue)
+}
+
+/// The same with the arguments given, the name of the program first: for programs that take only some of theirs from the
+/// command line. Threads are set up once in a process, so a second call in it fails.
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>, catalogue: &impl Catalogue) -> ExitCode {
     // Colours and box drawing only for a person.
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let _ = miette::set_hook(Box::new(move |_| {
         let theme = if terminal { miette::GraphicalTheme::unicode() } else { miette::GraphicalTheme::none() };
         Box::new(miette::GraphicalReportHandler::new_themed(theme).with_width(110).without_cause_chain())
     }));
-    let done = match Cli::parse().command {
+    let done = match Cli::parse_from(arguments).command {
         Command::Run(args) => commands::run::run(&args, catalogue),
         Command::Show(args) => commands::show::show(&args, catalogue),
         Command::List { slot } => commands::list::list(slot.as_deref(), catalogue),

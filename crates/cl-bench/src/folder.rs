@@ -34,8 +34,11 @@ impl RunFolder {
     /// that is no run folder.
     pub fn open(path: &Path, resolved: &str, hash: &str, policy: IfThere) -> Result<Self, Error> {
         let folder = Self { path: path.to_path_buf() };
-        let there =
-            path.exists() && fs::read_dir(path).map_err(Error::io("cannot read", path))?.next().is_some();
+        let there = path.exists()
+            && fs::read_dir(path)
+                .map_err(Error::io("cannot read", path))?
+                // All that a run leaves that was killed before it could mark its folder.
+                .any(|entry| !entry.is_ok_and(|entry| entry.file_name() == "experiment_hash.tmp"));
         if there {
             let is_run = folder.file("experiment_hash").exists();
             if !is_run {
@@ -71,6 +74,10 @@ impl RunFolder {
                             ),
                             "compare its resolved.toml with `cl-bench show`; --out DIR goes elsewhere",
                         ));
+                    }
+                    // It may have been killed before it wrote this.
+                    if !folder.file("resolved.toml").exists() {
+                        folder.write("resolved.toml", resolved.as_bytes())?;
                     }
                     return Ok(folder);
                 }

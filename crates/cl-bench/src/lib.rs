@@ -19,7 +19,7 @@ mod result;
 mod train;
 
 pub use backend::{EvalBackend, OnBackend, TrainBackend, on_backend};
-pub use cli::main;
+pub use cli::{main, main_with};
 pub use components::{Builtin, Catalogue, Components};
 pub use config::Experiment;
 pub use encoders::{EncoderSlot, Fit, Graph, Kind, Trainable};

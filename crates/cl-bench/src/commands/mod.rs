@@ -33,7 +33,9 @@ fn device(text: &Text) -> Result<DeviceConfig, Error> {
 
 /// Uses so many threads from here on; 0 = one for each core.
 fn use_threads(threads: usize) -> Result<(), Error> {
-    let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    // This thread is one of them: a step goes back and forth between Burn's operations and kernels many times, and
+    // handing over to a sleeping thread each time costs more than some kernels.
+    let built = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global();
     built.map_err(|error| Error::other(format!("cannot start {threads} threads: {error}")))
 }
 

@@ -163,6 +163,9 @@ fn open_folder<B: TrainBackend>(
         _ => IfThere::Refuse,
     };
     let folder = RunFolder::open(&path, &experiment.resolved, &experiment.hash, policy)?;
+    if folder.is_finished() {
+        return Ok(folder);
+    }
     let mut typed = text.file().to_string();
     for line in text.overrides() {
         typed.push_str(&format!("\n# --set {line}"));

@@ -139,7 +139,11 @@ impl Checkpoints {
         B: TrainBackend,
         E: AutodiffModule<B>,
     {
-        let name = format!("{:012}", state.steps);
+        let mut name = format!("{:012}", state.steps);
+        // The checkpoint that counts is never written over: killed half-way, there would be none.
+        if fs::read_to_string(self.folder.join("current")).is_ok_and(|current| current.trim() == name) {
+            name.push_str("-again");
+        }
         let folder = self.folder.join(&name);
         // A killed process may have left half of it.
         if folder.exists() {

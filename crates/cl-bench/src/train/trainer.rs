@@ -4,7 +4,7 @@ use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
 use cl_core::Encoder;
 use cl_core::optimizer::Rule;
-use cl_core::projection::{NoneConfig, ProjectionHead};
+use cl_core::projection::ProjectionHead;
 use cl_core::source::Source;
 use cl_core::views::{At, Views};
 
@@ -56,7 +56,7 @@ where
     let Training { objective, contrast, optimizer: rule, train: config, .. } = training;
     let head = match &contrast {
         Some(contrasting) => ProjectionHead::new(&*contrasting.projection, dim, key.child("init"), &device),
-        None => ProjectionHead::new(&NoneConfig {}, dim, key, &device),
+        None => ProjectionHead::identity(),
     };
     let method = Method { objective, contrast, rate: rule.rate() };
     let negatives = method.objective.negatives_per_positive();

@@ -66,6 +66,12 @@ impl<B: Backend> ProjectionHead<B> {
         Self { layers }
     }
 
+    /// No head: rows pass as they are.
+    #[must_use]
+    pub fn identity() -> Self {
+        Self { layers: Vec::new() }
+    }
+
     /// `[n, dim]` → `[n, widths.last()]`; the rows themselves without a head.
     pub fn forward(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         let mut rows = rows;
