@@ -120,6 +120,16 @@ fn kill_when(command: &mut Command, said: &Path, mut now: impl FnMut() -> bool) 
     true
 }
 
+/// At every moment, the checkpoint that counts is whole.
+#[track_caller]
+fn assert_whole(folder: &Path) {
+    let Ok(name) = fs::read_to_string(folder.join("current")) else { return };
+    let there = names(&folder.join(name.trim()));
+    for file in ["model.mpk", "optimizer.mpk", "state.json"] {
+        assert!(there.iter().any(|name| name == file), "{} counts and has only {there:?}", folder.join(&name).display());
+    }
+}
+
 /// Steps in the checkpoint that counts; 0 without one.
 fn current(out: &Path) -> u64 {
     let name = fs::read_to_string(out.join("checkpoint/current")).unwrap_or_default();
@@ -155,7 +165,7 @@ fn killed_at_ten_random_moments_a_run_ends_in_the_same_bits() {
     while kills < KILLS {
         // A random number of steps of this process and a random moment after them, so that all ten find it alive.
         let before = length(&steps_of_broken);
-        let wanted = before + u64::from(random("kill after", kills, (total / (2 * KILLS)) as u32));
+        let wanted = before + u64::from(random("kill after", kills, (total / KILLS) as u32));
         let wait = Duration::from_micros(u64::from(random("kill wait", kills, 20_000)));
         let said = place.path(&format!("said-{kills}"));
         let alive = kill_when(&mut counting(&steps_of_broken, &file, &broken, "\n--resume"), &said, || {
@@ -167,6 +177,7 @@ fn killed_at_ten_random_moments_a_run_ends_in_the_same_bits() {
         });
         assert!(alive, "the run was over before it was killed {KILLS} times");
         assert_goes_on(&said, from, total / 8);
+        assert_whole(&broken.join("checkpoint"));
         let now = current(&broken);
         assert!(now >= from && now.is_multiple_of(EVERY), "the checkpoint went from {from} to {now}");
         println!("killed in step {} of this process, which began at {from}; checkpoint at {now}", length(&steps_of_broken) - before);
@@ -247,6 +258,7 @@ fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
         }
         let killed = kill_when(place.run(&file, "broken").args(["--resume", "--threads", "1"]), &said, now);
         met += usize::from(killed);
+        [&checkpoint, &refit].map(|folder| assert_whole(folder));
         println!("{}: {moment}", if killed { "killed as" } else { "not killed, too late for" });
     }
     assert!(met >= 5, "only {met} kills met the run alive");

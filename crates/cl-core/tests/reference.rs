@@ -236,12 +236,15 @@ fn check<B: ContrastBackend>(
 }
 
 fn every_loss<B: ContrastBackend>(backend: &str) {
+    // burn-ndarray takes the reciprocals in the gradients of log and log_sigmoid from the processor's estimate, which on
+    // AVX-512 is wrong by 2^-14 = 6e-5 at most; measured: 1.3e-5, in BPR.
+    let tolerance = if backend == "ndarray" { 1e-4 } else { 1e-5 };
     let mut worst = [
         Worst::new("derived gradients against finite differences", 1e-6),
         Worst::new(format!("losses on {backend} against loops"), 1e-5),
-        Worst::new(format!("gradients on {backend} against loops"), 1e-5),
+        Worst::new(format!("gradients on {backend} against loops"), tolerance),
     ];
-    for (n, dim) in [(2, 1), (5, 3), (9, 8), (17, 5)] {
+    for (n, dim) in [(2, 1), (5, 3), (9, 8), (17, 5), (33, 6)] {
         let key = StreamKey::root(21).at(n as u64);
         let table = |name, count| rows(key.child(name), count, dim);
         let two = [table("a", n), table("b", n)];

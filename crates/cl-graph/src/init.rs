@@ -3,6 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use cl_core::StreamKey;
+use cl_core::registry::{Check, ensure};
 use cl_core::rng::unit;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
@@ -67,6 +68,14 @@ impl Init {
         });
         Tensor::from_data(TensorData::new(table, [nodes, dim]), device)
     }
+}
+
+/// The checks that embedding tables share.
+pub(crate) fn check(dim: usize, init_scale: Option<f64>) -> Check {
+    ensure((1..=4096).contains(&dim), "dim", || format!("must be from 1 to 4096, got {dim}"))?;
+    ensure(init_scale.is_none_or(|scale| scale > 0.0 && scale.is_finite()), "init_scale", || {
+        format!("must be more than 0, got {}", init_scale.unwrap_or_default())
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! LightGCN.
 
-use std::sync::Arc;
-
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
@@ -13,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::adjacency::Normalization;
 use crate::bipartite::BipartiteGraph;
 use crate::encoder::GraphEncoder;
-use crate::init::Init;
+use crate::init::{Init, check};
 use crate::input::GraphInput;
 use crate::kernels::GraphBackend;
-use crate::plan::{Plan, propagate};
+use crate::plan::encode;
 
 /// `type = "light_gcn"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,14 +71,6 @@ impl LightGcnConfig {
     }
 }
 
-/// The checks that embedding tables share.
-pub(crate) fn check(dim: usize, init_scale: Option<f64>) -> Check {
-    ensure((1..=4096).contains(&dim), "dim", || format!("must be from 1 to 4096, got {dim}"))?;
-    ensure(init_scale.is_none_or(|scale| scale > 0.0 && scale.is_finite()), "init_scale", || {
-        format!("must be more than 0, got {}", init_scale.unwrap_or_default())
-    })
-}
-
 impl GraphEncoder for LightGcnConfig {
     type Encoder<B: GraphBackend> = LightGcn<B>;
 
@@ -135,23 +125,3 @@ impl<B: GraphBackend> Encoder<B> for LightGcn<B> {
     }
 }
 
-/// Answers requests with one propagation.
-pub(crate) fn encode<B: GraphBackend>(
-    table: Tensor<B, 2>,
-    layers: usize,
-    include_layer_zero: bool,
-    requests: &[Request<GraphInput>],
-) -> Vec<Tensor<B, 2>> {
-    let [nodes, dim] = table.dims();
-    let plan = Arc::new(Plan::new(layers, include_layer_zero, nodes, requests));
-    let all = propagate(&plan, table); // [all rows, dim]
-    let mut start = 0;
-    requests
-        .iter()
-        .map(|request| {
-            let range = start..start + request.rows.len();
-            start = range.end;
-            all.clone().slice([range, 0..dim])
-        })
-        .collect()
-}

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::adjacency::Normalization;
 use crate::bipartite::BipartiteGraph;
 use crate::encoder::GraphEncoder;
-use crate::init::Init;
+use crate::init::{Init, check};
 use crate::input::GraphInput;
 use crate::kernels::GraphBackend;
-use crate::light_gcn::{check, encode};
+use crate::plan::encode;
 
 /// `type = "matrix_factorization"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

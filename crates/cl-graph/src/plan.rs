@@ -120,3 +120,24 @@ pub fn propagate<B: GraphBackend>(plan: &Arc<Plan>, table: Tensor<B, 2>) -> Tens
     assert_eq!(rows, plan.nodes, "the table has {rows} rows, the graph {} nodes", plan.nodes);
     Tensor::from_primitive(TensorPrimitive::Float(B::propagate(plan, table.into_primitive().tensor())))
 }
+
+/// Answers requests with one propagation.
+pub(crate) fn encode<B: GraphBackend>(
+    table: Tensor<B, 2>,
+    layers: usize,
+    include_layer_zero: bool,
+    requests: &[Request<GraphInput>],
+) -> Vec<Tensor<B, 2>> {
+    let [nodes, dim] = table.dims();
+    let plan = Arc::new(Plan::new(layers, include_layer_zero, nodes, requests));
+    let all = propagate(&plan, table); // [all rows, dim]
+    let mut start = 0;
+    requests
+        .iter()
+        .map(|request| {
+            let range = start..start + request.rows.len();
+            start = range.end;
+            all.clone().slice([range, 0..dim])
+        })
+        .collect()
+}

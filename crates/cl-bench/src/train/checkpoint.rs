@@ -184,7 +184,7 @@ impl Checkpoints {
         let name = fs::read_to_string(&current).map_err(Error::io("cannot read", &current))?;
         let folder = self.folder.join(name.trim());
         let path = folder.join("state.json");
-        let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+        let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
         let state: State = serde_json::from_str(&text).map_err(|error| broken(&path, &error.to_string()))?;
         let record = load::<B, <Model<B, E> as Module<B>>::Record>(folder.join("model"), device)?;
         let restored = model.clone().load_record(record);
@@ -241,13 +241,16 @@ fn record<B: Backend, R: Record<B>>(item: R, path: PathBuf) -> Result<(), Error>
 }
 
 fn load<B: Backend, R: Record<B>>(path: PathBuf, device: &B::Device) -> Result<R, Error> {
-    let shown = path.display().to_string();
-    <Recorded as Recorder<B>>::load(&Recorded::new(), path, device).map_err(|error| {
-        Error::with_help(
-            format!("cannot read the checkpoint `{shown}.mpk`: {error}"),
-            "--overwrite starts the run anew",
-        )
-    })
+    let shown = path.with_extension("mpk");
+    <Recorded as Recorder<B>>::load(&Recorded::new(), path, device)
+        .map_err(|error| unreadable(&shown, &error.to_string()))
+}
+
+fn unreadable(path: &std::path::Path, why: &str) -> Error {
+    Error::with_help(
+        format!("cannot read the checkpoint `{}`: {why}", path.display()),
+        "--overwrite starts the run anew",
+    )
 }
 
 fn broken(path: &std::path::Path, why: &str) -> Error {

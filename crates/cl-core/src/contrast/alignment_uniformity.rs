@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::parts::{Reduction, normalize_rows, row_lse};
-use super::{Contrast, KeyKind, Pair, info_nce::check_weight};
+use super::parts::{Reduction, check_weight, normalize_rows, row_lse};
+use super::{Contrast, KeyKind, Pair};
 use crate::kernels::{ContrastBackend, IdMask};
 use crate::registry::{Check, Component, ensure};
 use crate::schedule::Schedule;

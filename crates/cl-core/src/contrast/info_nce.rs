@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::parts::{Reduction, Similarity, row_dot, row_lse};
+use super::parts::{Reduction, Similarity, check, row_dot, row_lse};
 use super::{Contrast, Keys, Pair};
 use crate::kernels::{ContrastBackend, IdMask};
 use crate::registry::{Check, Component, ensure};
@@ -49,24 +49,6 @@ impl Default for InfoNceConfig {
             mask_own_id: false,
         }
     }
-}
-
-/// The checks that all temperature losses share.
-pub(super) fn check(temperature: Schedule, weight: Schedule, sides: Sides, merge: bool) -> Check {
-    ensure(temperature.all(|value| value > 0.0 && value.is_finite()), "temperature", || {
-        format!("must be more than 0, got {temperature}")
-    })?;
-    check_weight(weight)?;
-    ensure(!merge || sides == Sides::Both, "merge", || {
-        "needs sides = \"both\": there is nothing to merge".into()
-    })
-}
-
-/// λ is a finite number from 0 on.
-pub(super) fn check_weight(weight: Schedule) -> Check {
-    ensure(weight.all(|value| value >= 0.0 && value.is_finite()), "weight", || {
-        format!("must be 0 or more, got {weight}")
-    })
 }
 
 impl<B: ContrastBackend> Component<dyn Contrast<B>> for InfoNceConfig {

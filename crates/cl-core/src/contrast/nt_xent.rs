@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::parts::{Reduction, Similarity, row_dot, row_lse};
-use super::{Contrast, KeyKind, Pair, info_nce};
+use super::parts::{Reduction, Similarity, check, row_dot, row_lse};
+use super::{Contrast, KeyKind, Pair};
 use crate::kernels::{ContrastBackend, IdMask};
 use crate::registry::{Check, Component};
 use crate::schedule::Schedule;
@@ -50,7 +50,7 @@ impl<B: ContrastBackend> Component<dyn Contrast<B>> for NtXentConfig {
         "InfoNCE over both views at once, 2N-2 negatives (SimCLR, Chen et al. 2020)";
 
     fn validate(&self) -> Check {
-        info_nce::check(self.temperature, self.weight, self.sides, self.merge)
+        check(self.temperature, self.weight, self.sides, self.merge)
     }
 
     fn build(self) -> Box<dyn Contrast<B>> {

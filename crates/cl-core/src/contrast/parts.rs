@@ -5,6 +5,9 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::{ContrastBackend, IdMask};
+use crate::registry::{Check, ensure};
+use crate::schedule::Schedule;
+use crate::source::Sides;
 
 /// How alike two embeddings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,8 +63,10 @@ impl Reduction {
 pub fn normalize_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
     let squares = (rows.clone() * rows.clone()).sum_dim(1); // [n, 1]
     let without_direction = squares.clone().lower_equal_elem(1e-24);
-    // The floor keeps the gradient of the root finite where the mask will hide it.
-    let inverse = squares.clamp_min(1e-24).sqrt().recip().mask_fill(without_direction, 0.0); // [n, 1]
+    // The floor keeps the gradient of the root finite where the mask will hide it. Not `recip`: on burn-ndarray it is the
+    // processor's estimate, wrong by 6e-5.
+    let norms = squares.clone().clamp_min(1e-24).sqrt(); // [n, 1]
+    let inverse = (squares.ones_like() / norms).mask_fill(without_direction, 0.0); // [n, 1]
     rows * inverse
 }
 
@@ -106,4 +111,22 @@ pub fn row_lse<B: ContrastBackend>(
         scale,
         mask,
     )))
+}
+
+/// The checks that all temperature losses share.
+pub(super) fn check(temperature: Schedule, weight: Schedule, sides: Sides, merge: bool) -> Check {
+    ensure(temperature.all(|value| value > 0.0 && value.is_finite()), "temperature", || {
+        format!("must be more than 0, got {temperature}")
+    })?;
+    check_weight(weight)?;
+    ensure(!merge || sides == Sides::Both, "merge", || {
+        "needs sides = \"both\": there is nothing to merge".into()
+    })
+}
+
+/// λ is a finite number from 0 on.
+pub(super) fn check_weight(weight: Schedule) -> Check {
+    ensure(weight.all(|value| value >= 0.0 && value.is_finite()), "weight", || {
+        format!("must be 0 or more, got {weight}")
+    })
 }

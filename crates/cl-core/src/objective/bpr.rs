@@ -5,6 +5,7 @@ use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
+use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples};
 use crate::contrast::{Reduction, row_dot};
 use crate::registry::{Check, Component, ensure};
@@ -52,11 +53,6 @@ impl Default for BprConfig {
             l2_negatives: true,
         }
     }
-}
-
-/// Weights are finite and not negative.
-pub(super) fn check_l2(weight: f64) -> Check {
-    ensure(weight >= 0.0 && weight.is_finite(), "l2", || format!("must be 0 or more, got {weight}"))
 }
 
 impl<B: Backend> Component<dyn Objective<B>> for BprConfig {

@@ -5,6 +5,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::contrast::Reduction;
+use crate::registry::{Check, ensure};
 
 /// Which rows are penalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,6 +42,11 @@ pub struct L2 {
     pub negatives: bool,
     /// `mean` divides by the number of positives.
     pub reduction: Reduction,
+}
+
+/// Weights are finite and not negative.
+pub(super) fn check_l2(weight: f64) -> Check {
+    ensure(weight >= 0.0 && weight.is_finite(), "l2", || format!("must be 0 or more, got {weight}"))
 }
 
 impl L2 {

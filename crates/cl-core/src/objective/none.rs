@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::bpr::check_l2;
+use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples};
 use crate::contrast::Reduction;
 use crate::registry::{Check, Component};

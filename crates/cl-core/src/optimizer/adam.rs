@@ -3,9 +3,10 @@
 use burn::tensor::ops::FloatTensor;
 use serde::{Deserialize, Serialize};
 
+use super::moments::Moments;
 use super::{UpdateRule, check};
-use crate::kernels::{AdamStep, OptimizerBackend};
-use crate::registry::{Check, Component, ensure};
+use crate::kernels::OptimizerBackend;
+use crate::registry::{Check, Component};
 use crate::schedule::Schedule;
 
 /// `type = "adam"`: the numbers of `torch.optim.Adam`, its ε of 1e-8 included (Burn's own default is 1e-5).
@@ -29,38 +30,10 @@ impl Default for AdamConfig {
 }
 
 impl AdamConfig {
-    /// The checks of Adam and AdamW.
-    pub(super) fn check(&self) -> Check {
-        check(self.lr, self.weight_decay)?;
-        ensure(self.betas.iter().all(|beta| (0.0..1.0).contains(beta)), "betas", || {
-            format!("must lie in [0, 1), got {:?}", self.betas)
-        })?;
-        ensure(self.eps > 0.0 && self.eps.is_finite(), "eps", || {
-            format!("must be more than 0, got {}", self.eps)
-        })
+    fn moments(&self) -> Moments {
+        let Self { betas, eps, weight_decay, .. } = *self;
+        Moments { betas, eps, coupled_decay: weight_decay, decoupled_decay: 0.0 }
     }
-
-    /// A step of either, the decay going into the gradient or not.
-    pub(super) fn step(&self, rate: f64, time: usize, decoupled: bool) -> AdamStep {
-        let (coupled_decay, decoupled_decay) =
-            if decoupled { (0.0, self.weight_decay) } else { (self.weight_decay, 0.0) };
-        let [beta_1, beta_2] = self.betas;
-        AdamStep { rate, beta_1, beta_2, epsilon: self.eps, coupled_decay, decoupled_decay, time }
-    }
-}
-
-/// Applies a step of Adam to a tensor and its two moments.
-pub(super) fn apply<B: OptimizerBackend>(
-    step: AdamStep,
-    parameter: FloatTensor<B>,
-    gradient: FloatTensor<B>,
-    state: Vec<FloatTensor<B>>,
-) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-    let Ok([first, second]) = <[_; 2]>::try_from(state) else {
-        panic!("Adam keeps two moments for each tensor")
-    };
-    let [parameter, first, second] = B::adam(parameter, gradient, first, second, step);
-    (parameter, vec![first, second])
 }
 
 impl<B: OptimizerBackend> Component<dyn UpdateRule<B>> for AdamConfig {
@@ -68,7 +41,8 @@ impl<B: OptimizerBackend> Component<dyn UpdateRule<B>> for AdamConfig {
     const SUMMARY: &'static str = "Adam (Kingma & Ba 2015), as torch.optim.Adam";
 
     fn validate(&self) -> Check {
-        self.check()
+        check(self.lr, self.weight_decay)?;
+        self.moments().check()
     }
 
     fn build(self) -> Box<dyn UpdateRule<B>> {
@@ -93,6 +67,6 @@ impl<B: OptimizerBackend> UpdateRule<B> for AdamConfig {
         gradient: FloatTensor<B>,
         state: Vec<FloatTensor<B>>,
     ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-        apply::<B>(self.step(rate, time, false), parameter, gradient, state)
+        self.moments().update::<B>(rate, time, parameter, gradient, state)
     }
 }

@@ -3,7 +3,8 @@
 use burn::tensor::ops::FloatTensor;
 use serde::{Deserialize, Serialize};
 
-use super::{AdamConfig, UpdateRule, adam};
+use super::moments::Moments;
+use super::{UpdateRule, check};
 use crate::kernels::OptimizerBackend;
 use crate::registry::{Check, Component};
 use crate::schedule::Schedule;
@@ -29,8 +30,9 @@ impl Default for AdamWConfig {
 }
 
 impl AdamWConfig {
-    fn adam(&self) -> AdamConfig {
-        AdamConfig { lr: self.lr, betas: self.betas, eps: self.eps, weight_decay: self.weight_decay }
+    fn moments(&self) -> Moments {
+        let Self { betas, eps, weight_decay, .. } = *self;
+        Moments { betas, eps, coupled_decay: 0.0, decoupled_decay: weight_decay }
     }
 }
 
@@ -40,7 +42,8 @@ impl<B: OptimizerBackend> Component<dyn UpdateRule<B>> for AdamWConfig {
         "Adam with decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW";
 
     fn validate(&self) -> Check {
-        self.adam().check()
+        check(self.lr, self.weight_decay)?;
+        self.moments().check()
     }
 
     fn build(self) -> Box<dyn UpdateRule<B>> {
@@ -65,6 +68,6 @@ impl<B: OptimizerBackend> UpdateRule<B> for AdamWConfig {
         gradient: FloatTensor<B>,
         state: Vec<FloatTensor<B>>,
     ) -> (FloatTensor<B>, Vec<FloatTensor<B>>) {
-        adam::apply::<B>(self.adam().step(rate, time, true), parameter, gradient, state)
+        self.moments().update::<B>(rate, time, parameter, gradient, state)
     }
 }

@@ -5,6 +5,7 @@
 
 mod adam;
 mod adam_w;
+mod moments;
 mod sgd;
 
 use std::sync::Arc;

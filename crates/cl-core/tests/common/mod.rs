@@ -58,14 +58,15 @@ impl Worst {
     #[track_caller]
     pub(crate) fn check(&mut self, found: &[f64], expected: &[f64], context: &str) {
         let error = error(found, expected);
-        assert!(
-            error <= self.tolerance,
-            "{} {context}: error {error:e} above {:e}\nfound    {:?}\nexpected {:?}",
-            self.what,
-            self.tolerance,
-            &found[..found.len().min(8)],
-            &expected[..expected.len().min(8)]
-        );
+        if error > self.tolerance {
+            let gap = |at: &usize| (found[*at] - expected[*at]).abs();
+            let worst = (0..found.len()).max_by(|a, b| gap(a).total_cmp(&gap(b)));
+            let [found, expected] = [found, expected].map(|values| worst.map(|at| values[at]));
+            panic!(
+                "{} {context}: error {error:e} above {:e}, found {found:?} for {expected:?} at {worst:?}",
+                self.what, self.tolerance
+            );
+        }
         self.error = self.error.max(error);
         self.comparisons += 1;
     }

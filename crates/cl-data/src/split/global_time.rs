@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Drawn;
-use super::ratio::whole;
-use super::{Split, Unseen, check_share, check_sum, rounded_share};
+use super::{Split, Unseen, check_share, check_sum, rounded_share, whole};
 use crate::{DataError, Interactions, Invalid, Source};
 
 /// A split along time, so that no model is trained on what happened after what it is tested on (Ji et al. 2023,

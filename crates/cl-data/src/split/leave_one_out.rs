@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Drawn;
-use super::ratio::whole;
-use super::{Split, Unseen};
+use super::{Split, Unseen, whole};
 use crate::{DataError, Invalid, Source};
 
 /// Leave one out in time order, the usual split for sequences (Kang and McAuley 2018, arXiv:1808.09781).

@@ -15,7 +15,7 @@ pub use global_time::GlobalTime;
 pub use leave_one_out::LeaveOneOut;
 pub use ratio::{By, RatioSplit};
 
-use crate::{Ids, Invalid, UserItems};
+use crate::{DataError, Ids, Interactions, Invalid, Source, UserItems};
 
 /// What becomes of held-out pairs whose user or item has no training pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -99,6 +99,19 @@ fn check_sum(validation: f64, test: f64) -> Result<(), Invalid> {
         return Ok(());
     }
     Err(("test", format!("validation + test must be below 1, got {validation} + {test}")))
+}
+
+/// The data of splits that divide it themselves.
+fn whole<'a>(split: &'static str, source: &'a Source) -> Result<&'a Interactions, DataError> {
+    match source {
+        Source::Whole(whole) => Ok(whole),
+        Source::Parts { .. } => Err(DataError::Unfit {
+            split,
+            needs: "one whole set",
+            found: "the data comes in published parts",
+            help: "write type = \"files\", or give the path of one file",
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Drawn;
-use super::{Split, Unseen, check_share, check_sum, rounded_share};
+use super::{Split, Unseen, check_share, check_sum, rounded_share, whole};
 use crate::random::{draw_to_front, generator};
 use crate::{DataError, Interactions, Invalid, Source};
 
@@ -99,19 +99,6 @@ impl RatioSplit {
         let train = pairs.split_off(test + validation);
         let validation = pairs.split_off(test);
         Drawn { train, validation, test: pairs, notes: Vec::new() }
-    }
-}
-
-/// The data of splits that divide it themselves.
-pub(super) fn whole<'a>(split: &'static str, source: &'a Source) -> Result<&'a Interactions, DataError> {
-    match source {
-        Source::Whole(whole) => Ok(whole),
-        Source::Parts { .. } => Err(DataError::Unfit {
-            split,
-            needs: "one whole set",
-            found: "the data comes in published parts",
-            help: "write type = \"files\", or give the path of one file",
-        }),
     }
 }
 

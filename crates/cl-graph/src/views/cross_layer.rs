@@ -5,7 +5,7 @@ use cl_core::registry::{Check, Component};
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
-use super::embedding_noise::check_noise;
+use super::check_noise;
 use crate::input::{GraphInput, Noise, Output};
 
 /// `type = "cross_layer"`.

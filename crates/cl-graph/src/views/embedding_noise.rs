@@ -1,10 +1,11 @@
 //! SimGCL: the same graph twice, with different noise.
 
 use cl_core::encoder::Perturbs;
-use cl_core::registry::{Check, Component, ensure};
+use cl_core::registry::{Check, Component};
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
+use super::check_noise;
 use crate::input::{GraphInput, Noise};
 
 /// `type = "embedding_noise"`.
@@ -19,11 +20,6 @@ impl Default for EmbeddingNoiseConfig {
     fn default() -> Self {
         Self { noise: 0.1 }
     }
-}
-
-/// The length of noise is a finite number from 0 on.
-pub(super) fn check_noise(noise: f64) -> Check {
-    ensure(noise >= 0.0 && noise.is_finite(), "noise", || format!("must be 0 or more, got {noise}"))
 }
 
 impl Component<dyn Views<GraphInput>> for EmbeddingNoiseConfig {

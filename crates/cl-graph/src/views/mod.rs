@@ -77,6 +77,11 @@ impl<T: Clone> Cached<T> {
     }
 }
 
+/// The length of noise is a finite number from 0 on.
+fn check_noise(noise: f64) -> Check {
+    ensure(noise >= 0.0 && noise.is_finite(), "noise", || format!("must be 0 or more, got {noise}"))
+}
+
 /// A rate of dropping is in [0, 1).
 fn check_rate(rate: f64) -> Check {
     ensure((0.0..1.0).contains(&rate), "rate", || format!("must be in [0, 1), got {rate}"))
