@@ -60,6 +60,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) facts: Facts,
     pub(crate) split: &'a Split,
     pub(crate) ranker: &'a dyn Ranker,
+    /// Metrics on the validation part.
+    pub(crate) valid: Vec<(String, f64)>,
     pub(crate) evaluation: Evaluation,
     pub(crate) training: Option<TrainingFacts>,
     pub(crate) seconds: Seconds,
@@ -155,11 +157,6 @@ fn groups(groups: &[GroupMetrics]) -> Value {
 fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
     let Outcome { facts, split, evaluation, training, seconds, key, .. } = outcome;
     let select = facts.select.map_or("none", Select::name);
-    // With `select = "test"` the selected metrics are the test's; there is no validation part to report.
-    let valid = training
-        .as_ref()
-        .filter(|_| !split.validation.is_empty())
-        .map_or(json!({}), |t| metrics(&t.selected));
     let slices: Map<_, _> =
         evaluation.slices.iter().map(|(name, slice)| (name.to_string(), groups(slice))).collect();
     let mut seconds_json =
@@ -188,7 +185,7 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
             "unseen_items": split.unseen_items,
         },
         "history_masked": facts.mask_history,
-        "valid": valid,
+        "valid": metrics(&outcome.valid),
         "test": metrics(&evaluation.metrics),
         "slices": slices,
         "catalogue": metrics(&evaluation.catalogue),

@@ -21,7 +21,10 @@ const INDIFFERENT: [(&str, &str); 5] = [
     ("device.backend", "says where the same thing is computed"),
     ("device.threads", "the results do not depend on it: tests/threads.rs"),
     ("train.checkpoint_every", "the results do not depend on it: tests/resume.rs"),
-    ("encoder ease.memory_limit_gib", "refuses data that is too large, and else changes nothing: tests/errors.rs"),
+    (
+        "encoder ease.memory_limit_gib",
+        "refuses data that is too large, and else changes nothing: tests/errors.rs",
+    ),
 ];
 
 /// Values to try for keys whose other values cannot be guessed from their type.
@@ -101,9 +104,14 @@ fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
         ("popularity", format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'popularity'\n")),
         (
             "neighbours",
-            format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'item_knn'\nneighbours = 9\nshrink = 2.0\n"),
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'item_knn'\nneighbours = 9\nshrink = 2.0\n"
+            ),
         ),
-        ("ease", format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'ease'\nregularization = 50.0\n")),
+        (
+            "ease",
+            format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'ease'\nregularization = 50.0\n"),
+        ),
     ];
     texts
         .into_iter()
@@ -119,7 +127,7 @@ fn files(place: &Place) {
         for (stream, ending) in [("text", "txt"), ("atomic", "inter")] {
             let [mut train, mut test] = [String::new(), String::new()];
             if ending == "inter" {
-                [&mut train, &mut test].map(|text| text.push_str("user_id:token\titem_id:token\n"));
+                [&mut train, &mut test].into_iter().for_each(|text| text.push_str("user_id:token\titem_id:token\n"));
             }
             for user in 0..80_u64 {
                 let mut items: Vec<u32> =
@@ -146,10 +154,20 @@ fn files(place: &Place) {
         let columns = "user;person;item;thing;rating;stars;time;clock";
         let mut csv = format!("{columns};x,{},y\n", columns.replace(';', ","));
         for line in 0..1400 {
-            let field = |column: &str, below: u32| number(&format!("{name} {column}"), line, below).to_string();
+            let field =
+                |column: &str, below: u32| number(&format!("{name} {column}"), line, below).to_string();
             let fields = |side: &str| {
-                [("user", 70), ("person", 70), ("item", 50), ("thing", 50), ("rating", 5), ("stars", 5), ("time", 999), ("clock", 999)]
-                    .map(|(column, below)| field(&format!("{side} {column}"), below))
+                [
+                    ("user", 70),
+                    ("person", 70),
+                    ("item", 50),
+                    ("thing", 50),
+                    ("rating", 5),
+                    ("stars", 5),
+                    ("time", 999),
+                    ("clock", 999),
+                ]
+                .map(|(column, below)| field(&format!("{side} {column}"), below))
             };
             csv.push_str(&format!("{};x,{},y\n", fields("left").join(";"), fields("right").join(",")));
         }
@@ -191,10 +209,13 @@ fn keys(resolved: &Table) -> Vec<Key> {
     for (key, value) in resolved {
         match value {
             Value::Table(table) => {
-                let component = table.get("type").map_or(String::new(), |name| format!(" {}", name.as_str().unwrap()));
+                let component =
+                    table.get("type").map_or(String::new(), |name| format!(" {}", name.as_str().unwrap()));
                 add(key, &format!("{key}{component}"), table, &mut keys);
             }
-            value => keys.push(Key { path: key.clone(), name: key.clone(), value: value.clone(), element: None }),
+            value => {
+                keys.push(Key { path: key.clone(), name: key.clone(), value: value.clone(), element: None })
+            }
         }
     }
     keys
@@ -231,7 +252,11 @@ fn others(file: &Path, key: &Key, components: &BTreeMap<String, Vec<String>>) ->
         }
         Value::String(value) => {
             let variants = expected(file, &format!("{}='?'", key.path));
-            variants.into_iter().filter(|variant| variant != value).map(|variant| format!("'{variant}'")).collect()
+            variants
+                .into_iter()
+                .filter(|variant| variant != value)
+                .map(|variant| format!("'{variant}'"))
+                .collect()
         }
         Value::Array(list) => match key.element {
             Some(element) => number(&list[element])
@@ -255,7 +280,16 @@ fn outcome(run: &Path) -> Outcome {
     let mut traces = traces(run);
     traces.remove("resolved.toml");
     let mut result = result(run);
-    for key in ["name", "seed", "experiment_hash", "protocol_hash", "selected_on", "history_masked", "refitted", "backend"] {
+    for key in [
+        "name",
+        "seed",
+        "experiment_hash",
+        "protocol_hash",
+        "selected_on",
+        "history_masked",
+        "refitted",
+        "backend",
+    ] {
         result.as_object_mut().unwrap().remove(key).unwrap_or_else(|| panic!("result.json has no `{key}`"));
     }
     traces.insert("result.json".into(), result.to_string().into_bytes());
@@ -337,10 +371,21 @@ fn every_key_changes_what_comes_out() {
             })
             .collect();
         // Tables in which every key is optional and none is set have no key to be found by.
-        tables.extend(tables.clone().iter().filter_map(|(path, _)| path.split_once('.').map(|(table, _)| (table.into(), table.into()))));
+        tables.extend(
+            tables
+                .clone()
+                .iter()
+                .filter_map(|(path, _)| path.split_once('.').map(|(table, _)| (table.into(), table.into()))),
+        );
         for (path, name) in tables {
-            let name = if path.contains('.') || !resolved[&path].as_table().unwrap().contains_key("type") { name } else { format!("{path} {}", resolved[&path]["type"].as_str().unwrap()) };
-            known.extend(expected(file, &format!("{path}.zzz=1")).into_iter().map(|key| format!("{name}.{key}")));
+            let name = if path.contains('.') || !resolved[&path].as_table().unwrap().contains_key("type") {
+                name
+            } else {
+                format!("{path} {}", resolved[&path]["type"].as_str().unwrap())
+            };
+            known.extend(
+                expected(file, &format!("{path}.zzz=1")).into_iter().map(|key| format!("{name}.{key}")),
+            );
         }
         known.extend(expected(file, "zzz=1"));
         found.extend(of_file.into_iter().map(|key| (at, key)));
@@ -352,7 +397,12 @@ fn every_key_changes_what_comes_out() {
         tasks.entry(key.name.clone()).or_default().push((at, key));
     }
     for key in &known {
-        let part = |name: &String| name == key || name.starts_with(&format!("{key}.")) || name.starts_with(&format!("{key}[")) || name.starts_with(&format!("{key} "));
+        let part = |name: &String| {
+            name == key
+                || name.starts_with(&format!("{key}."))
+                || name.starts_with(&format!("{key}["))
+                || name.starts_with(&format!("{key} "))
+        };
         let table = tasks.keys().any(|name| name.split([' ', '.']).next() == Some(key));
         assert!(table || tasks.keys().any(part), "no experiment of this test sets `{key}`");
     }
@@ -390,7 +440,11 @@ fn every_key_changes_what_comes_out() {
                         }
                         verdict == Verdict::Alive
                     });
-                    if alive { inert.lock().unwrap().extend(dead) } else { failures.lock().unwrap().push(dead) }
+                    if alive {
+                        inert.lock().unwrap().extend(dead)
+                    } else {
+                        failures.lock().unwrap().push(dead)
+                    }
                 }
             });
         }

@@ -115,14 +115,17 @@ fn selecting_on_the_test_part_leaks_and_is_marked() {
 fn lastfm_with_another_test_file() {
     let Some(data) = heavy_data("lastfm_with_another_test_file") else { return };
     let place = Place::new();
-    let [train, test] =
-        ["train", "test"].map(|part| fs::read_to_string(data.join(format!("graph/lastfm/{part}.txt"))).unwrap());
+    let [train, test] = ["train", "test"]
+        .map(|part| fs::read_to_string(data.join(format!("graph/lastfm/{part}.txt"))).unwrap());
     // The same pairs without every second one: other numbers, and ids that are left out stay out of both folders.
     let thinned: String = test
         .lines()
         .map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            format!("{}\n", [&words[..1], &words[1..].iter().step_by(2).copied().collect::<Vec<_>>()].concat().join(" "))
+            format!(
+                "{}\n",
+                [&words[..1], &words[1..].iter().step_by(2).copied().collect::<Vec<_>>()].concat().join(" ")
+            )
         })
         .collect();
     let mut seen: Vec<&str> = train.lines().flat_map(|line| line.split_whitespace().skip(1)).collect();
@@ -144,9 +147,19 @@ fn lastfm_with_another_test_file() {
     let file = repository().join("experiments/quick/xsimgcl-lastfm.toml");
     let runs = ["one", "other"].map(|name| {
         let set = format!("data.path={name}");
-        succeed(place.run(&file, &format!("run-{name}")).args(["--quiet", "--set", &set, "--set", "train.epochs=5"]));
+        succeed(place.run(&file, &format!("run-{name}")).args([
+            "--quiet",
+            "--set",
+            &set,
+            "--set",
+            "train.epochs=5",
+        ]));
         let out = place.path(&format!("run-{name}"));
-        (fs::read(out.join("embeddings.safetensors")).unwrap(), log(&out, "metrics.jsonl"), result(&out)["test"].clone())
+        (
+            fs::read(out.join("embeddings.safetensors")).unwrap(),
+            log(&out, "metrics.jsonl"),
+            result(&out)["test"].clone(),
+        )
     });
     assert!(runs[0].0 == runs[1].0 && runs[0].1 == runs[1].1, "the test file had a part in the training");
     println!("lastfm: test metrics {} and {}", runs[0].2, runs[1].2);

@@ -87,7 +87,8 @@ fn counting_program() {
 fn counting(steps: &Path, file: &Path, out: &Path, more: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "counting_program", "--ignored", "--nocapture"]);
-    let arguments = format!("cl-bench\nrun\n{}\n--out\n{}\n--threads\n1{more}", file.display(), out.display());
+    let arguments =
+        format!("cl-bench\nrun\n{}\n--out\n{}\n--threads\n1{more}", file.display(), out.display());
     command.env(ARGUMENTS, arguments).env(STEPS, steps);
     command
 }
@@ -126,7 +127,11 @@ fn assert_whole(folder: &Path) {
     let Ok(name) = fs::read_to_string(folder.join("current")) else { return };
     let there = names(&folder.join(name.trim()));
     for file in ["model.mpk", "optimizer.mpk", "state.json"] {
-        assert!(there.iter().any(|name| name == file), "{} counts and has only {there:?}", folder.join(&name).display());
+        assert!(
+            there.iter().any(|name| name == file),
+            "{} counts and has only {there:?}",
+            folder.join(&name).display()
+        );
     }
 }
 
@@ -145,7 +150,10 @@ fn names(folder: &Path) -> Vec<String> {
 /// The folder of a checkpoint that is being written, or was when the program died.
 fn unfinished_checkpoint(folder: &Path) -> Option<PathBuf> {
     let current = fs::read_to_string(folder.join("current")).unwrap_or_default();
-    names(folder).into_iter().find(|name| !name.starts_with("current") && *name != current).map(|name| folder.join(name))
+    names(folder)
+        .into_iter()
+        .find(|name| !name.starts_with("current") && *name != current)
+        .map(|name| folder.join(name))
 }
 
 #[test]
@@ -180,7 +188,10 @@ fn killed_at_ten_random_moments_a_run_ends_in_the_same_bits() {
         assert_whole(&broken.join("checkpoint"));
         let now = current(&broken);
         assert!(now >= from && now.is_multiple_of(EVERY), "the checkpoint went from {from} to {now}");
-        println!("killed in step {} of this process, which began at {from}; checkpoint at {now}", length(&steps_of_broken) - before);
+        println!(
+            "killed in step {} of this process, which began at {from}; checkpoint at {now}",
+            length(&steps_of_broken) - before
+        );
         from = now;
         kills += 1;
     }
@@ -215,7 +226,8 @@ fn assert_goes_on(said: &Path, from: u64, steps_per_epoch: u64) {
 fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
     let place = Place::new();
     // Refit, so that there are two trainings; 28 steps an epoch, so that an epoch ends with a checkpoint.
-    let file = place.file("aimed.toml", &experiment("embedding_noise", 5, "refit = true\nselect_by = 'ndcg@10'"));
+    let file =
+        place.file("aimed.toml", &experiment("embedding_noise", 5, "refit = true\nselect_by = 'ndcg@10'"));
     let (whole, broken) = (place.path("whole"), place.path("broken"));
     succeed(place.run(&file, "whole").args(["--quiet", "--threads", "1"]));
     let steps = result(&whole)["steps"].as_u64().unwrap();
@@ -241,9 +253,10 @@ fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
         ("the best parameters are written", Box::new(writes("best.mpk", &checkpoint))),
         ("the state is written", Box::new(writes("state.json.tmp", &checkpoint))),
         ("another epoch is evaluated", Box::new(evaluates)),
-        ("the last checkpoint of the first training is written", Box::new(|| {
-            current(&broken) == steps && unfinished_checkpoint(&checkpoint).is_some()
-        })),
+        (
+            "the last checkpoint of the first training is written",
+            Box::new(|| current(&broken) == steps && unfinished_checkpoint(&checkpoint).is_some()),
+        ),
         ("the second training has begun", Box::new(|| refit.exists())),
         ("a checkpoint of the second training is written", Box::new(writes("model.mpk", &refit))),
         ("results are written", Box::new(|| broken.join("topk.tsv.tmp").exists())),
@@ -258,7 +271,7 @@ fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
         }
         let killed = kill_when(place.run(&file, "broken").args(["--resume", "--threads", "1"]), &said, now);
         met += usize::from(killed);
-        [&checkpoint, &refit].map(|folder| assert_whole(folder));
+        [&checkpoint, &refit].into_iter().for_each(|folder| assert_whole(folder));
         println!("{}: {moment}", if killed { "killed as" } else { "not killed, too late for" });
     }
     assert!(met >= 5, "only {met} kills met the run alive");
@@ -276,7 +289,9 @@ fn killed(place: &Place, text: &str, after: u64) -> (PathBuf, PathBuf, PathBuf) 
     let (whole, broken) = (place.path("whole"), place.path("broken"));
     succeed(place.run(&file, "whole").args(["--quiet", "--threads", "1"]));
     let mut run = place.run(&file, "broken");
-    assert!(kill_when(run.args(["--threads", "1"]), &place.path("said"), || current(&broken) >= after * EVERY));
+    assert!(
+        kill_when(run.args(["--threads", "1"]), &place.path("said"), || current(&broken) >= after * EVERY)
+    );
     (file, whole, broken)
 }
 
@@ -302,25 +317,42 @@ fn whatever_a_kill_leaves_behind_does_not_matter() {
     type Debris<'a> = (&'a str, Box<dyn Fn() + 'a>);
     let debris: Vec<Debris<'_>> = vec![
         ("an empty checkpoint", Box::new(|| fs::create_dir_all(&next).unwrap())),
-        ("half of the parameters", Box::new(|| {
-            copy(&there, &next);
-            half(&next.join("model.mpk"));
-            fs::remove_file(next.join("optimizer.mpk")).unwrap();
-            fs::remove_file(next.join("state.json")).unwrap();
-        })),
+        (
+            "half of the parameters",
+            Box::new(|| {
+                copy(&there, &next);
+                half(&next.join("model.mpk"));
+                fs::remove_file(next.join("optimizer.mpk")).unwrap();
+                fs::remove_file(next.join("state.json")).unwrap();
+            }),
+        ),
         ("a checkpoint that is not the current one", Box::new(|| copy(&there, &next))),
         ("half of a name", Box::new(|| fs::write(folder.join("current.tmp"), "0000").unwrap())),
-        ("half a line in the log", Box::new(|| {
-            OpenOptions::new().append(true).open(broken.join("metrics.jsonl")).unwrap().write_all(b"{\"epoch\":").unwrap();
-        })),
-        ("half of the results", Box::new(|| {
-            fs::write(broken.join("topk.tsv"), "0\t0\t1\t0.5\n").unwrap();
-            fs::write(broken.join("result.json.tmp"), "{").unwrap();
-        })),
-        ("no experiment.toml and no resolved.toml", Box::new(|| {
-            fs::remove_file(broken.join("experiment.toml")).unwrap();
-            fs::remove_file(broken.join("resolved.toml")).unwrap();
-        })),
+        (
+            "half a line in the log",
+            Box::new(|| {
+                OpenOptions::new()
+                    .append(true)
+                    .open(broken.join("metrics.jsonl"))
+                    .unwrap()
+                    .write_all(b"{\"epoch\":")
+                    .unwrap();
+            }),
+        ),
+        (
+            "half of the results",
+            Box::new(|| {
+                fs::write(broken.join("topk.tsv"), "0\t0\t1\t0.5\n").unwrap();
+                fs::write(broken.join("result.json.tmp"), "{").unwrap();
+            }),
+        ),
+        (
+            "no experiment.toml and no resolved.toml",
+            Box::new(|| {
+                fs::remove_file(broken.join("experiment.toml")).unwrap();
+                fs::remove_file(broken.join("resolved.toml")).unwrap();
+            }),
+        ),
     ];
     let kept = place.path("kept");
     copy(&broken, &kept);
@@ -364,7 +396,10 @@ fn a_damaged_checkpoint_is_refused_and_overwrite_starts_anew() {
                 Some(length) => fs::write(&path, &bytes[..length]).unwrap(),
             }
             let said = fail(place.run(&file, "broken").args(["--resume", "--threads", "1"]));
-            assert!(said.contains(name) && said.contains("--overwrite starts"), "{name} cut to {cut:?}: {said}");
+            assert!(
+                said.contains(name) && said.contains("--overwrite starts"),
+                "{name} cut to {cut:?}: {said}"
+            );
             assert!(!broken.join("result.json").exists());
         }
         fs::write(&path, &bytes).unwrap();

@@ -13,7 +13,7 @@ use cl_bench::{
     Clock, Components, Embeddings, Experiment, Kind, OnBackend, Progress, Selection, Session, TrainBackend,
     Trainable, on_backend,
 };
-use cl_core::contrast::{Contrast, Keys, KeyKind, Pair};
+use cl_core::contrast::{Contrast, KeyKind, Keys, Pair};
 use cl_core::registry::Registry;
 use cl_core::source::Pairing;
 use cl_core::{Schedule, StreamKey};
@@ -80,7 +80,8 @@ impl<B: TrainBackend> Contrast<B> for Gate<B> {
     }
 
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
-        let distance: f32 = (pair.a.clone() - pair.b.clone()).abs().max().into_data().convert::<f32>().to_vec().unwrap()[0];
+        let distance: f32 =
+            (pair.a.clone() - pair.b.clone()).abs().max().into_data().convert::<f32>().to_vec().unwrap()[0];
         assert!(distance > 0.0, "the two views are one");
         let pair = Pair {
             a: gate(pair.a, self.open.a),
@@ -110,7 +111,8 @@ impl<B: TrainBackend> Bed<B> {
              [train]\nbatch_size = 256\n",
             tables.concat()
         );
-        Experiment::read(&Text::new("cell.toml", &text, &[]), &self.components).map_err(|error| error.to_string())
+        Experiment::read(&Text::new("cell.toml", &text, &[]), &self.components)
+            .map_err(|error| error.to_string())
     }
 
     /// The embeddings after three steps; after none for `None`.
@@ -154,7 +156,8 @@ impl<B: TrainBackend> Bed<B> {
 /// ‖x − y‖ / ‖y‖ over all embeddings.
 fn distance(x: &Embeddings, y: &Embeddings) -> f64 {
     let pairs = || x.users.iter().zip(&y.users).chain(x.items.iter().zip(&y.items));
-    let squares = |of: &dyn Fn(f64, f64) -> f64| pairs().map(|(&x, &y)| of(x.into(), y.into()).powi(2)).sum::<f64>();
+    let squares =
+        |of: &dyn Fn(f64, f64) -> f64| pairs().map(|(&x, &y)| of(x.into(), y.into()).powi(2)).sum::<f64>();
     (squares(&|x, y| x - y) / squares(&|_, y| y)).sqrt()
 }
 
@@ -181,7 +184,8 @@ impl OnBackend for Matrix {
             names(&components.objective),
             names(&components.projection),
         ];
-        let synthetic = SyntheticConfig { users: 120, items: 90, interactions: 1500, ..SyntheticConfig::default() };
+        let synthetic =
+            SyntheticConfig { users: 120, items: 90, interactions: 1500, ..SyntheticConfig::default() };
         let whole = cl_data::Source::Whole(cl_data::synthetic::interactions(&synthetic, 1).unwrap());
         let split = cl_data::RatioSplit::default().split(&whole, 1).unwrap();
         let bed = Bed { split, components, device };
@@ -210,12 +214,16 @@ impl OnBackend for Matrix {
             run += 1;
             trained.extend(SLOTS.into_iter().zip(cell));
         }
-        println!("{run} cells trained, {} refused; the least movement through one view is {least:.1e}", cells_refused.len());
+        println!(
+            "{run} cells trained, {} refused; the least movement through one view is {least:.1e}",
+            cells_refused.len()
+        );
         refused.iter().for_each(|pair| println!("refused: {pair:?}"));
 
         // Refusals are a matter of two components: whatever else a cell holds, the same two are refused.
         for cell in product(&lists) {
-            let of = |(slot, name): &(&str, String)| cell[SLOTS.iter().position(|of| of == slot).unwrap()] == name;
+            let of =
+                |(slot, name): &(&str, String)| cell[SLOTS.iter().position(|of| of == slot).unwrap()] == name;
             let expected = refused.iter().any(|pair| pair.iter().all(of));
             assert_eq!(cells_refused.contains(&cell), expected, "{cell:?}");
         }
@@ -231,7 +239,10 @@ impl OnBackend for Matrix {
                     let Kind::Untrained(model) = experiment.encoder.kind() else { return false };
                     model.fit(&bed.split.train, bed.split.items.len()).is_ok()
                 };
-                assert!(trained.contains(&(slot, name)) || slot == "encoder" && alone(), "{slot} `{name}` trains nowhere");
+                assert!(
+                    trained.contains(&(slot, name)) || slot == "encoder" && alone(),
+                    "{slot} `{name}` trains nowhere"
+                );
             }
         }
     }
@@ -291,7 +302,8 @@ fn mention(code: &str, name: &str) -> Option<String> {
             !before && !code[at + needle.len()..].starts_with(is_word)
         })
     };
-    let literal = [format!("\"{name}\""), format!("\\\"{name}\\\""), format!("::{name}::"), format!("mod {name};")];
+    let literal =
+        [format!("\"{name}\""), format!("\\\"{name}\\\""), format!("::{name}::"), format!("mod {name};")];
     let found = literal.iter().find(|needle| code.contains(*needle)).cloned();
     let config = format!("{}Config", type_name(name));
     let several_words = name.contains('_').then(|| [name.to_string(), type_name(name)]);

@@ -124,4 +124,3 @@ impl<B: GraphBackend> Encoder<B> for LightGcn<B> {
         encode(self.table.val(), self.layers, self.include_layer_zero, requests)
     }
 }
-

@@ -48,7 +48,8 @@ fn an_experiment_runs_with_a_view_and_a_loss_from_outside() {
 #[test]
 fn they_are_listed_and_their_defaults_shown() {
     let list = String::from_utf8(program(&["list"]).stdout).unwrap();
-    let line = |slot: &str, name: &str| list.lines().any(|line| line.split_whitespace().take(2).eq([slot, name]));
+    let line =
+        |slot: &str, name: &str| list.lines().any(|line| line.split_whitespace().take(2).eq([slot, name]));
     assert!(line("views", "popularity_dropout") && line("contrast", "triplet"), "{list}");
     assert!(line("views", "edge_dropout"), "{list}");
     let shown = String::from_utf8(program(&["show", &experiment()]).stdout).unwrap();
@@ -85,7 +86,8 @@ fn their_mistakes_are_told_at_their_place() {
 fn one_file_and_one_line_each() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let main = fs::read_to_string(root.join("src/main.rs")).unwrap();
-    for (module, config) in [("popularity_dropout", "PopularityDropoutConfig"), ("triplet", "TripletConfig")] {
+    for (module, config) in [("popularity_dropout", "PopularityDropoutConfig"), ("triplet", "TripletConfig")]
+    {
         assert!(root.join("src").join(module).with_extension("rs").exists());
         assert_eq!(main.matches(config).count(), 1, "{config} is named in one line");
     }

@@ -13,7 +13,7 @@ use crate::components::Catalogue;
 use crate::config::{EvaluateConfig, Experiment, Select, Text, Training};
 use crate::encoders::{Kind, Trainable};
 use crate::error::Error;
-use crate::evaluate::on_test;
+use crate::evaluate::{on_test, selection_metrics};
 use crate::folder::{IfThere, RunFolder};
 use crate::ranker::{ByScores, Ranker};
 use crate::result::{Outcome, Seconds};
@@ -82,7 +82,8 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
         let evaluate = experiment.evaluate.clone();
         let key = StreamKey::root(experiment.seed);
         let bed = Bed { split: &split, device, folder: &folder, args, key };
-        let (ranker, training) = bed.model(experiment, || Experiment::read(text, &catalogue.components()))?;
+        let Model { ranker, valid, training } =
+            bed.model(experiment, || Experiment::read(text, &catalogue.components()))?;
 
         let evaluating = Instant::now();
         let evaluation = on_test(&*ranker, &split, &evaluate);
@@ -92,7 +93,8 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
             evaluate: evaluate_seconds,
             total: started.elapsed().as_secs_f64(),
         };
-        let outcome = Outcome { facts, split: &split, ranker: &*ranker, evaluation, training, seconds, key };
+        let outcome =
+            Outcome { facts, split: &split, ranker: &*ranker, valid, evaluation, training, seconds, key };
         result::write(&folder, &outcome)?;
         if !args.quiet {
             println!("{}", report::table(&outcome, &evaluate));
@@ -185,7 +187,6 @@ pub(crate) fn selection<'a, B: TrainBackend>(training: &Training<B>, split: &'a 
 /// What is known of a training, for the result.
 pub(crate) struct TrainingFacts {
     pub(crate) best_epoch: usize,
-    pub(crate) selected: Vec<(String, f64)>,
     pub(crate) steps: u64,
     pub(crate) last_loss: f64,
     pub(crate) timing: Timing,
@@ -195,9 +196,16 @@ pub(crate) struct TrainingFacts {
 
 impl From<Trained> for (Box<dyn Ranker>, TrainingFacts) {
     fn from(trained: Trained) -> Self {
-        let Trained { ranker, best_epoch, selected, steps, last_loss, timing } = trained;
-        (ranker, TrainingFacts { best_epoch, selected, steps, last_loss, timing, refitted: false })
+        let Trained { ranker, best_epoch, steps, last_loss, timing } = trained;
+        (ranker, TrainingFacts { best_epoch, steps, last_loss, timing, refitted: false })
     }
+}
+
+/// A model, its metrics on the validation part, and how it was trained, if it was.
+struct Model {
+    ranker: Box<dyn Ranker>,
+    valid: Vec<(String, f64)>,
+    training: Option<TrainingFacts>,
 }
 
 /// The data, the machine and the wishes of a run, for one training or two.
@@ -215,20 +223,22 @@ impl<B: TrainBackend> Bed<'_, B> {
         &self,
         experiment: Experiment<B>,
         again: impl FnOnce() -> Result<Experiment<B>, Error>,
-    ) -> Result<(Box<dyn Ranker>, Option<TrainingFacts>), Error> {
+    ) -> Result<Model, Error> {
         let Experiment { encoder, training, evaluate, .. } = experiment;
         match (encoder.kind(), training) {
             (Kind::Untrained(model), _) => {
                 say(self.args, "computing the model");
-                Ok((Box::new(ByScores(model.fit(&self.split.train, self.split.items.len())?)), None))
+                let ranker = ByScores(model.fit(&self.split.train, self.split.items.len())?);
+                Ok(Model { valid: self.valid(&ranker, &evaluate), ranker: Box::new(ranker), training: None })
             }
             (Kind::Graph(model), Some(training)) => {
                 let refit = training.train.refit;
                 let selection = selection(&training, self.split);
                 let trained = self.train(model, training, &evaluate, &self.split.train, selection, "")?;
                 let (ranker, mut facts) = trained.into();
+                let valid = self.valid(&*ranker, &evaluate);
                 let Some(mut training) = again()?.training.filter(|_| refit) else {
-                    return Ok((ranker, Some(facts)));
+                    return Ok(Model { ranker, valid, training: Some(facts) });
                 };
                 // What selection found out is used on all the data that may be trained on.
                 say(
@@ -244,10 +254,15 @@ impl<B: TrainBackend> Bed<'_, B> {
                 let selection = Selection::Validation(&nothing);
                 let trained = self.train(model, training, &evaluate, &whole, selection, "-refit")?;
                 facts.refitted = true;
-                Ok((trained.ranker, Some(facts)))
+                Ok(Model { ranker: trained.ranker, valid, training: Some(facts) })
             }
             (Kind::Graph(_), None) => unreachable!("an encoder that is trained was read with its training"),
         }
+    }
+
+    /// Metrics on the validation part; empty without one.
+    fn valid(&self, ranker: &dyn Ranker, evaluate: &EvaluateConfig) -> Vec<(String, f64)> {
+        selection_metrics(ranker, &self.split.train, Selection::Validation(&self.split.validation), evaluate)
     }
 
     fn train(

@@ -40,8 +40,6 @@ pub(super) struct State {
     pub(super) selected_epoch: u64,
     /// The best value of the selecting metric.
     pub(super) selected_value: Option<f64>,
-    /// All metrics of the best evaluation.
-    pub(super) selected: Vec<(String, f64)>,
     /// Losses of the epoch begun, summed.
     pub(super) sums: Losses,
     /// Number of steps in the sums.
@@ -73,12 +71,11 @@ impl State {
     }
 
     /// Takes an evaluation for the best if it is; ties go to the earlier epoch.
-    pub(super) fn offer(&mut self, value: f64, metrics: &[(String, f64)]) -> bool {
+    pub(super) fn offer(&mut self, value: f64) -> bool {
         let better = self.selected_value.is_none_or(|best| value > best);
         if better {
             self.selected_epoch = self.epochs_begun();
             self.selected_value = Some(value);
-            self.selected = metrics.to_vec();
             self.without_better = 0;
         } else {
             self.without_better += 1;

@@ -61,8 +61,6 @@ pub struct Trained {
     pub ranker: Box<dyn Ranker>,
     /// The selected epoch, from 1; 0 if no epoch was finished.
     pub best_epoch: usize,
-    /// The metrics that it was selected by; empty without a selection.
-    pub selected: Vec<(String, f64)>,
     /// Steps taken, those before a resume included.
     pub steps: u64,
     /// Loss of the last step.

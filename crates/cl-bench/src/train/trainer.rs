@@ -122,7 +122,7 @@ where
             metrics = selection_metrics(&ranker, part, selection, evaluate);
             let value = metrics.iter().find(|(name, _)| *name == config.select_by).map(|(_, value)| *value);
             if let (Some(value), true) = (value, config.select != Select::Last) {
-                if state.offer(value, &metrics) {
+                if state.offer(value) {
                     best = Some(model.0.valid());
                 }
                 state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
@@ -156,7 +156,6 @@ where
     Ok(Trained {
         ranker: Box::new(ByEmbeddings { users, items }),
         best_epoch: state.selected_epoch as usize,
-        selected: state.selected,
         steps: state.steps,
         last_loss: state.last_loss,
         timing,

@@ -69,7 +69,8 @@ pub(crate) fn message(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let start = |line: &&str| !line.starts_with("  x ");
     let said = text.lines().skip_while(start).take_while(|line| !line.trim_start().starts_with(",-["));
-    let words = said.map(|line| line.strip_prefix("  x ").or(line.strip_prefix("  | ")).unwrap_or(line).trim());
+    let words =
+        said.map(|line| line.strip_prefix("  x ").or(line.strip_prefix("  | ")).unwrap_or(line).trim());
     words.collect::<Vec<_>>().join(" ").trim().to_string()
 }
 
@@ -98,7 +99,9 @@ pub(crate) fn log(run: &Path, name: &str) -> Vec<Value> {
 /// All that a run leaves and that does not depend on the clock or the machine, by file name.
 pub(crate) fn traces(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut traces = BTreeMap::new();
-    for name in ["embeddings.safetensors", "topk.tsv", "per_user.tsv", "users.tsv", "items.tsv", "resolved.toml"] {
+    for name in
+        ["embeddings.safetensors", "topk.tsv", "per_user.tsv", "users.tsv", "items.tsv", "resolved.toml"]
+    {
         if let Ok(bytes) = fs::read(run.join(name)) {
             traces.insert(name.to_string(), bytes);
         }
@@ -124,7 +127,9 @@ pub(crate) fn heavy_data(test: &str) -> Option<PathBuf> {
     let data = std::env::var_os("CL_DATA").map(PathBuf::from).filter(|data| data.is_dir());
     let heavy = std::env::var_os("CL_HEAVY").is_some_and(|heavy| heavy == "1");
     if data.is_none() || !heavy {
-        println!("{test} is skipped: it needs CL_HEAVY=1 and CL_DATA=<folder with graph/lastfm, graph/yelp2018>");
+        println!(
+            "{test} is skipped: it needs CL_HEAVY=1 and CL_DATA=<folder with graph/lastfm, graph/yelp2018>"
+        );
         return None;
     }
     data

@@ -13,14 +13,26 @@ fn words(key: StreamKey, count: usize) -> Vec<u32> {
     words
 }
 
-/// Marks for `count` things of which the share `rate` is dropped: exactly ⌊count · (1 − rate)⌋ are kept, each set of
-/// that size equally likely; or each is kept with probability 1 − rate by itself. O(count).
-pub(super) fn keep(key: StreamKey, count: usize, rate: f64, exact: bool) -> Vec<bool> {
+/// How many are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keep {
+    /// ⌊count · (1 − rate)⌋: SGL's code for edges.
+    Floor,
+    /// count − ⌊count · rate⌋: SGL's code for nodes.
+    AllButFloor,
+    /// Each with probability 1 − rate by itself.
+    Each,
+}
+
+/// Marks for `count` things of which the share `rate` is dropped; each set of the kept number is equally likely.
+/// O(count).
+pub(super) fn keep(key: StreamKey, count: usize, rate: f64, how: Keep) -> Vec<bool> {
     let words = words(key, count);
-    if !exact {
-        return words.into_iter().map(|word| f64::from(unit(word)) >= rate).collect();
-    }
-    let kept = (count as f64 * (1.0 - rate)).floor() as usize;
+    let kept = match how {
+        Keep::Floor => (count as f64 * (1.0 - rate)).floor() as usize,
+        Keep::AllButFloor => count - (count as f64 * rate).floor() as usize,
+        Keep::Each => return words.into_iter().map(|word| f64::from(unit(word)) >= rate).collect(),
+    };
     if kept == 0 || kept == count {
         return vec![kept == count; count];
     }
@@ -49,7 +61,7 @@ mod tests {
     fn exact_keeps_the_exact_number_and_every_thing_equally_often() {
         let mut counts = [0_u32; 10];
         for draw in 0..2000 {
-            let kept = keep(StreamKey::root(1).at(draw), 10, 0.3, true);
+            let kept = keep(StreamKey::root(1).at(draw), 10, 0.3, Keep::Floor);
             assert_eq!(kept.iter().filter(|&&kept| kept).count(), 7);
             for (count, kept) in counts.iter_mut().zip(kept) {
                 *count += u32::from(kept);
@@ -60,11 +72,19 @@ mod tests {
     }
 
     #[test]
+    fn the_two_roundings_differ_where_the_share_is_no_whole_number() {
+        let kept = |how| keep(StreamKey::root(1), 7, 0.1, how).into_iter().filter(|&kept| kept).count();
+        // 7 · 0.9 = 6.3 and 7 · 0.1 = 0.7.
+        assert_eq!((kept(Keep::Floor), kept(Keep::AllButFloor)), (6, 7));
+    }
+
+    #[test]
     fn bernoulli_keeps_about_the_share() {
-        let kept = keep(StreamKey::root(2), 100_000, 0.1, false).into_iter().filter(|&kept| kept).count();
+        let kept =
+            keep(StreamKey::root(2), 100_000, 0.1, Keep::Each).into_iter().filter(|&kept| kept).count();
         // Standard deviation 95.
         assert!((89_500..90_500).contains(&kept), "{kept}");
-        assert!(keep(StreamKey::root(2), 100, 0.0, false).into_iter().all(|kept| kept));
-        assert!(keep(StreamKey::root(2), 100, 0.0, true).into_iter().all(|kept| kept));
+        assert!(keep(StreamKey::root(2), 100, 0.0, Keep::Each).into_iter().all(|kept| kept));
+        assert!(keep(StreamKey::root(2), 100, 0.0, Keep::Floor).into_iter().all(|kept| kept));
     }
 }

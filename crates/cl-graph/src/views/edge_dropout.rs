@@ -5,6 +5,7 @@ use cl_core::registry::{Check, Component};
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
+use super::choose::Keep;
 use super::{Cached, Every, check_rate, choose};
 use crate::input::{GraphInput, Structure};
 
@@ -53,10 +54,11 @@ impl Views<GraphInput> for EdgeDropout {
 
     fn draw(&mut self, clean: &GraphInput, at: At) -> Drawn<GraphInput> {
         let EdgeDropoutConfig { rate, exact, renormalize, .. } = self.config;
+        let how = if exact { Keep::Floor } else { Keep::Each };
         let [a, b] = self.drawn.get(&clean.structure, at, |key| {
             ["a", "b"].map(|view| {
                 let whole = clean.structure.layer(1);
-                let keep = choose::keep(key.child(view), whole.graph().edges(), rate, exact);
+                let keep = choose::keep(key.child(view), whole.graph().edges(), rate, how);
                 Structure::Same(whole.dropped(&keep, renormalize))
             })
         });

@@ -6,6 +6,7 @@ use cl_core::registry::{Check, Component};
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
+use super::choose::Keep;
 use super::{Cached, Every, check_rate, choose};
 use crate::adjacency::Adjacency;
 use crate::input::{GraphInput, Structure};
@@ -18,7 +19,7 @@ pub struct NodeDropoutConfig {
     pub rate: f64,
     /// Once an epoch (SGL's code) or anew for each step.
     pub every: Every,
-    /// Exactly ⌊U(1 − ρ)⌋ users and ⌊I(1 − ρ)⌋ items stay, or each with probability 1 − ρ.
+    /// Exactly ⌊ρU⌋ users and ⌊ρI⌋ items go, or each with probability 1 − ρ.
     pub exact: bool,
     /// Weights from the degrees that are left (SGL's code), or those of the whole graph.
     pub renormalize: bool,
@@ -51,8 +52,9 @@ struct NodeDropout {
 impl NodeDropout {
     fn graph(config: &NodeDropoutConfig, whole: &Adjacency, key: StreamKey) -> Structure {
         let graph = whole.graph();
-        let users = choose::keep(key.child("users"), graph.users(), config.rate, config.exact);
-        let items = choose::keep(key.child("items"), graph.items(), config.rate, config.exact);
+        let how = if config.exact { Keep::AllButFloor } else { Keep::Each };
+        let users = choose::keep(key.child("users"), graph.users(), config.rate, how);
+        let items = choose::keep(key.child("items"), graph.items(), config.rate, how);
         let keep: Vec<bool> = (0..graph.users())
             .flat_map(|user| graph.items_of(user).iter().map(move |&item| (user, item)))
             .map(|(user, item)| users[user] && items[item as usize])

@@ -7,6 +7,7 @@ use cl_core::rng::below;
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
+use super::choose::Keep;
 use super::{Cached, Every, check_rate, choose};
 use crate::adjacency::Adjacency;
 use crate::input::{GraphInput, PerLayer, Structure};
@@ -108,8 +109,9 @@ impl RandomWalk {
         let renormalize = config.renormalize;
         match (config.mode, config.rate, config.exact, config.length) {
             (WalkMode::LayerDropout, Some(rate), Some(exact), _) => {
+                let how = if exact { Keep::Floor } else { Keep::Each };
                 Structure::PerLayer(PerLayer::new(whole.nodes(), move |layer| {
-                    let keep = choose::keep(key.at(layer as u64), whole.graph().edges(), rate, exact);
+                    let keep = choose::keep(key.at(layer as u64), whole.graph().edges(), rate, how);
                     whole.dropped(&keep, renormalize)
                 }))
             }
