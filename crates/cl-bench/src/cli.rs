@@ -85,7 +85,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>, catalogue: &impl
         Command::Run(args) => commands::run::run(&args, catalogue),
         Command::Show(args) => commands::show::show(&args, catalogue),
         Command::List { slot } => commands::list::list(slot.as_deref(), catalogue),
-        Command::Data(command) => commands::data::data(&command),
+        Command::Data(command) => commands::data::data(&command, catalogue),
         Command::Bench(args) => commands::bench::bench(&args, catalogue),
     };
     match done {

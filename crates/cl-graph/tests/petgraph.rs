@@ -74,7 +74,7 @@ fn algorithms_agree_with_the_copy() {
             // Seen from a node, its edges start there; each edge is seen from both ends and listed once.
             assert!(IntoEdges::edges(&graph, start).all(|edge| edge.source() == start));
             let mut neighbours: Vec<usize> =
-                (&copy).neighbors(NodeIndex::from(start)).map(NodeIndex::index).collect();
+                copy.neighbors(NodeIndex::from(start)).map(NodeIndex::index).collect();
             neighbours.sort_unstable();
             assert_eq!((&graph).neighbors(start).map(|node| node as usize).collect::<Vec<_>>(), neighbours);
         }
@@ -87,7 +87,7 @@ fn algorithms_agree_with_the_copy() {
         for (edge, &(source, target, _)) in copy.edge_references().zip(&listed) {
             assert_eq!((edge.source().index() as u32, edge.target().index() as u32), (source, target));
         }
-        assert_eq!((&graph).node_bound(), graph.nodes());
+        assert_eq!(graph.node_bound(), graph.nodes());
         let (ours, theirs) = (page_rank(&graph, 0.85_f64, 20), page_rank(&copy, 0.85_f64, 20));
         for (ours, theirs) in ours.iter().zip(&theirs) {
             assert!((ours - theirs).abs() < 1e-12, "{ours} {theirs}");

@@ -1,6 +1,7 @@
 //! Noisy propagation as plain loops in f64, with a gradient derived by hand and held against finite differences; and the
 //! noise itself, from its random words.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::needless_range_loop)] // plain loops are what a reference is
 
 #[path = "../../cl-core/tests/common/mod.rs"]
 mod common;

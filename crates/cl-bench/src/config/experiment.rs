@@ -243,7 +243,8 @@ impl<B: TrainBackend> Training<B> {
         keep("objective", objective.resolved.clone());
         let optimizer = tables.slot(&components.optimizer, Some("adam"))?;
         keep("optimizer", optimizer.resolved.clone());
-        let (train, spans) = read(tables.take_or_empty("train")?, TrainConfig::validate)?;
+        let (mut train, spans) = read(tables.take_or_empty("train")?, TrainConfig::validate)?;
+        train.complete();
         keep("train", to_table(&train));
         check_selection(&train, &spans, split, evaluate)?;
         let (views, contrast) = Contrasting::read(tables, components, encoder, keep)?.unzip();
@@ -256,13 +257,16 @@ impl<B: TrainBackend> Training<B> {
     }
 }
 
+/// A contrast and the views that it compares.
+type WithViews<B> = (Box<dyn Views<GraphInput>>, Contrasting<B>);
+
 impl<B: TrainBackend> Contrasting<B> {
     fn read(
         tables: &mut Tables<'_>,
         components: &Components<B>,
         encoder: &Built<dyn EncoderSlot<B>>,
         keep: &mut impl FnMut(&str, toml::Table) -> Option<toml::Value>,
-    ) -> Result<Option<(Box<dyn Views<GraphInput>>, Self)>, Problem> {
+    ) -> Result<Option<WithViews<B>>, Problem> {
         let (has_views, has_contrast) =
             (tables.root.contains_key("views"), tables.root.contains_key("contrast"));
         if !has_contrast {
@@ -341,16 +345,15 @@ fn check_selection(
         .with_help("set split.validation = 0, or select = \"validation\""));
     }
     let names = evaluate.names();
-    if train.select != Select::Last && !names.contains(&train.select_by) {
+    if let Some(select_by) = &train.select_by
+        && !names.contains(select_by)
+    {
         let mut problem = Problem::new(
             spans.at("select_by"),
-            format!(
-                "`select_by` must be a metric of [evaluate] at one of its cutoffs, got \"{}\"",
-                train.select_by
-            ),
+            format!("`select_by` must be a metric of [evaluate] at one of its cutoffs, got \"{select_by}\"",),
         );
         if let Some(near) =
-            nearest(&train.select_by, names.iter().map(String::as_str)).or(names.last().map(String::as_str))
+            nearest(select_by, names.iter().map(String::as_str)).or(names.last().map(String::as_str))
         {
             problem = problem.with_help(format!("for example \"{near}\""));
         }

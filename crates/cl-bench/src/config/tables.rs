@@ -45,8 +45,10 @@ pub struct TrainConfig {
     pub sampler: Sampler,
     /// Which epoch counts.
     pub select: Select,
-    /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`.
-    pub select_by: String,
+    /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`; recall@20 by default,
+    /// none with `select = "last"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select_by: Option<String>,
     /// Evaluations without a better one after which training stops; 0 = never.
     pub patience: usize,
     /// After selection on the validation part, train anew on training and validation part together for as many epochs
@@ -65,7 +67,7 @@ impl Default for TrainConfig {
             batch_size: 2048,
             sampler: Sampler::Edges,
             select: Select::Validation,
-            select_by: "recall@20".into(),
+            select_by: None,
             patience: 0,
             refit: false,
             evaluate_every: 1,
@@ -75,6 +77,13 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Writes the default metric of a selection down.
+    pub(crate) fn complete(&mut self) {
+        if self.select != Select::Last {
+            self.select_by.get_or_insert_with(|| "recall@20".into());
+        }
+    }
+
     /// Checks ranges.
     ///
     /// # Errors
@@ -90,6 +99,9 @@ impl TrainConfig {
         positive("checkpoint_every", self.checkpoint_every)?;
         ensure(!self.refit || self.select == Select::Validation, "refit", || {
             format!("needs select = \"validation\", got select = \"{}\"", self.select.name())
+        })?;
+        ensure(self.select_by.is_none() || self.select != Select::Last, "select_by", || {
+            "chooses among epochs, and with select = \"last\" there is no choice".into()
         })?;
         ensure(self.patience == 0 || self.select != Select::Last, "patience", || {
             "stops when the selected metric no longer rises, and with select = \"last\" none is selected by"

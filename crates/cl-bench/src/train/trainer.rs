@@ -120,7 +120,8 @@ where
             let ranker = ByEmbeddings { users, items };
             check_spread(&ranker, state.epoch)?;
             metrics = selection_metrics(&ranker, part, selection, evaluate);
-            let value = metrics.iter().find(|(name, _)| *name == config.select_by).map(|(_, value)| *value);
+            let by = |(name, _): &&(String, f64)| Some(name) == config.select_by.as_ref();
+            let value = metrics.iter().find(by).map(|(_, value)| *value);
             if let (Some(value), true) = (value, config.select != Select::Last) {
                 if state.offer(value) {
                     best = Some(model.0.valid());

@@ -1,0 +1,35 @@
+//! `cl-bench data split`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{divide, existing};
+use crate::cli::{DataRoot, ExperimentArgs};
+use crate::components::Catalogue;
+use crate::error::Error;
+
+/// Arguments of `data split`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct SplitArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// The folder for train.txt, valid.txt and test.txt
+    out: PathBuf,
+    #[command(flatten)]
+    root: DataRoot,
+    /// Replace files that are there
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Writes the parts of an experiment's split as LightGCN text, with the ids of the data.
+pub(super) fn split(args: &SplitArgs, catalogue: &impl Catalogue) -> Result<(), Error> {
+    let divided = divide(&args.experiment, &args.root, catalogue)?;
+    cl_data::write_split(&args.out, &divided.split, existing(args.overwrite))?;
+    for note in &divided.notes {
+        eprintln!("note: {note}");
+    }
+    println!("{}", args.out.display());
+    Ok(())
+}

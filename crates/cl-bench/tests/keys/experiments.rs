@@ -1,0 +1,152 @@
+//! Experiments that together use every component and every key.
+
+use std::path::PathBuf;
+
+use crate::common::{Place, random};
+
+/// So few interactions an item that some items have none in the training part.
+const SYNTHETIC: &str = "[data]
+synthetic = { users = 120, items = 300, interactions = 1500 }
+";
+/// Users who stay so long that some were there before the newest interactions began.
+const LONG: &str = "[data]
+synthetic = { users = 40, items = 300, interactions = 5000 }
+";
+const TRAIN: &str = "[train]\nepochs = 5\nbatch_size = 300\n";
+
+/// Experiments that together use every component and every key.
+pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
+    files(place);
+    let texts = [
+        (
+            "sgl",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n[encoder]\ntype = 'light_gcn'\ndim = 8\nlayers = 2\n\
+                 [objective]\nl2 = 1e-2\n[views]\ntype = 'edge_dropout'\n[contrast]\ntype = 'info_nce'\nunique = false\n\
+                 temperature = {{ from = 0.5, to = 0.1, over = 3.0, shape = 'cosine' }}\n\
+                 [optimizer]\nlr = 0.05\nweight_decay = 1e-3\n\
+                 [evaluate]\nslices = ['user_degree', 'item_popularity', 'item_deciles']\n{TRAIN}"
+            ),
+        ),
+        (
+            "walks",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\nby = 'global'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
+                 [objective]\ntype = 'alignment_uniformity'\nl2 = 1e-2\n[views]\ntype = 'random_walk'\nmode = 'walk'\n\
+                 length = 2\n[contrast]\ntype = 'nt_xent'\nunique = false\n[projection]\ntype = 'linear'\ndim = 8\n\
+                 [optimizer]\ntype = 'adam_w'\nlr = 0.01\n{TRAIN}"
+            ),
+        ),
+        (
+            "layers",
+            format!(
+                "{LONG}[split]\ntype = 'global_time'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
+                 [objective]\ntype = 'none'\nl2 = 1e-2\n[views]\ntype = 'random_walk'\n[contrast]\ntype = 'info_nce'\n\
+                 [negatives]\ntype = 'all_nodes'\n[projection]\ntype = 'mlp'\ndim = 8\nhidden = 8\n\
+                 [optimizer]\ntype = 'sgd'\nlr = 0.5\nmomentum = 0.5\nweight_decay = 1e-3\n{TRAIN}"
+            ),
+        ),
+        (
+            "nodes",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
+                 [views]\ntype = 'node_dropout'\n[contrast]\ntype = 'alignment_uniformity'\nunique = false\n{TRAIN}"
+            ),
+        ),
+        (
+            "mf",
+            format!(
+                "[data]\npath = 'one'\n[split]\ntype = 'files'\n[encoder]\ntype = 'matrix_factorization'\ndim = 8\n\
+                 [views]\ntype = 'embedding_noise'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "csv",
+            format!(
+                "[data]\npath = 'one.csv'\nformat = 'csv'\nseparator = ';'\nmin_rating = 2.0\n\
+                 columns = {{ rating = 'rating', time = 'time' }}\nk_core = {{ user = 4, item = 4 }}\n\
+                 [split]\ntype = 'leave_one_out'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
+                 [views]\ntype = 'cross_layer'\n[contrast]\ntype = 'info_nce'\n{TRAIN}select = 'last'\n"
+            ),
+        ),
+        (
+            "simgcl",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
+                 [views]\ntype = 'embedding_noise'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        ("popularity", format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'popularity'\n")),
+        (
+            "neighbours",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'item_knn'\nneighbours = 9\nshrink = 2.0\n"
+            ),
+        ),
+        (
+            "ease",
+            format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'ease'\nregularization = 50.0\n"),
+        ),
+    ];
+    texts
+        .into_iter()
+        .map(|(name, text)| (name, place.file(&format!("{name}.toml"), &format!("name = '{name}'\n{text}"))))
+        .collect()
+}
+
+/// Data folders and files in which every key of `[data]` has something to choose: two folders, each in two formats that
+/// hold different pairs; two CSV files that can be read with two separators, with two columns for each use.
+fn files(place: &Place) {
+    for name in ["one", "other"] {
+        for (stream, ending) in [("text", "txt"), ("atomic", "inter")] {
+            let [mut train, mut test] = [String::new(), String::new()];
+            if ending == "inter" {
+                [&mut train, &mut test]
+                    .into_iter()
+                    .for_each(|text| text.push_str("user_id:token\titem_id:token\n"));
+            }
+            for user in 0..80_u64 {
+                let mut items: Vec<u32> =
+                    (0..14).map(|n| random(&format!("{name} {stream}"), user * 14 + n, 60)).collect();
+                items.sort_unstable();
+                items.dedup();
+                // Items 60 and above are in the test part alone.
+                let held_out = [items.pop().unwrap(), items.remove(0), 60 + user as u32 % 7];
+                for (text, items) in [(&mut train, &items[..]), (&mut test, &held_out[..])] {
+                    match ending {
+                        "txt" => {
+                            let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+                            text.push_str(&format!("{user} {}\n", items.join(" ")));
+                        }
+                        _ => items.iter().for_each(|item| text.push_str(&format!("{user}\t{item}\n"))),
+                    }
+                }
+            }
+            let prefix = if ending == "inter" { "x." } else { "" };
+            place.file(&format!("{name}/{prefix}train.{ending}"), &train);
+            place.file(&format!("{name}/{prefix}test.{ending}"), &test);
+        }
+        // Between semicolons stands one table, between commas another.
+        let columns = "user;person;item;thing;rating;stars;time;clock";
+        let mut csv = format!("{columns};x,{},y\n", columns.replace(';', ","));
+        for line in 0..1400 {
+            let field =
+                |column: &str, below: u32| random(&format!("{name} {column}"), line, below).to_string();
+            let fields = |side: &str| {
+                [
+                    ("user", 70),
+                    ("person", 70),
+                    ("item", 50),
+                    ("thing", 50),
+                    ("rating", 5),
+                    ("stars", 5),
+                    ("time", 999),
+                    ("clock", 999),
+                ]
+                .map(|(column, below)| field(&format!("{side} {column}"), below))
+            };
+            csv.push_str(&format!("{};x,{},y\n", fields("left").join(";"), fields("right").join(",")));
+        }
+        place.file(&format!("{name}.csv"), &csv);
+    }
+}
