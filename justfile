@@ -20,6 +20,10 @@ list *SLOT:
 test:
     cargo test --release --workspace
 
+# The long versions of the program's tests, on public data: CL_DATA=DIR just test-heavy
+test-heavy:
+    CL_HEAVY=1 cargo test --release -p cl-bench -- --nocapture
+
 # Formatting, lints, documentation
 check:
     cargo fmt --check

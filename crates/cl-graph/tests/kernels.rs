@@ -89,7 +89,7 @@ fn random_plans<B: GraphBackend>(backend: &str) {
         for layers in 0..=4 {
             for draw in 0..12_u64 {
                 let key = StreamKey::root(41).at(dim as u64).at(layers as u64).at(draw);
-                let (users, items) = ([1, 37, 70][draw as usize % 3], [1, 53, 90][(draw as usize + at) % 3]);
+                let (users, items) = ([1, 37, 310][draw as usize % 3], [1, 53, 90][(draw as usize + at) % 3]);
                 let normalization =
                     if draw % 4 == 3 { Normalization::Left } else { Normalization::Symmetric };
                 let structures = structures(key, users, items, normalization);
@@ -209,6 +209,15 @@ fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
         for threads in [2, 4] {
             assert!(alone == with_threads(threads, run), "{threads} threads, dim {dim}");
         }
+        // And they are the right ones, where the work is cut into pieces.
+        let table = tensor::<B, 2>(&random(key.child("table"), 2500 * dim), [2500, dim]);
+        let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+        let numbers =
+            |bits: &[u32]| -> Vec<f64> { bits.iter().map(|&x| f64::from(f32::from_bits(x))).collect() };
+        let out = wrap::<B>(portable::propagate::<B>(&plan, primitive(table)));
+        assert!(error(&numbers(&alone.0), &values(out)) < TOLERANCE);
+        let out = wrap::<B>(portable::propagate_backward::<B>(&plan, primitive(grad)));
+        assert!(error(&numbers(&alone.1), &values(out)) < TOLERANCE);
     }
 }
 

@@ -127,7 +127,8 @@ proptest! {
         let drawn = config.build().draw(&clean, at(seed, 3, 0));
         for view in [&drawn.a, &drawn.b] {
             let kept = edges(&view.structure.layer(1));
-            let left = |count: usize| (count as f64 * (1.0 - rate)).floor() as usize;
+            // The dropped are counted and rounded down, as in SGL's code.
+            let left = |count: usize| count - (count as f64 * rate).floor() as usize;
             prop_assert_eq!(kept.len(), left(users) * left(items));
             if !kept.is_empty() {
                 let (of_users, of_items) = degrees(&kept, whole.graph());

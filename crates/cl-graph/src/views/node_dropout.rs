@@ -19,7 +19,7 @@ pub struct NodeDropoutConfig {
     pub rate: f64,
     /// Once an epoch (SGL's code) or anew for each step.
     pub every: Every,
-    /// Exactly ⌊ρU⌋ users and ⌊ρI⌋ items go, or each with probability 1 − ρ.
+    /// Exactly ⌊ρU⌋ users and ⌊ρI⌋ items go, or each with probability ρ.
     pub exact: bool,
     /// Weights from the degrees that are left (SGL's code), or those of the whole graph.
     pub renormalize: bool,

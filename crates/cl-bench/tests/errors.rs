@@ -1,0 +1,224 @@
+//! What a person is told who made a mistake: one clear error at its place, whole, as it is printed.
+//!
+//! The expected texts are in `tests/snapshots/`; after a wanted change, `INSTA_UPDATE=always cargo test --release -p
+//! cl-bench --test errors` writes them anew, and the difference is to be read.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A good experiment, on made-up data.
+const GOOD: &str = r#"name = "good"
+
+[data]
+synthetic = { users = 120, items = 90, interactions = 1500 }
+
+[split]
+type = "ratio"
+
+[encoder]
+type = "light_gcn"
+dim = 8
+layers = 2
+
+[views]
+type = "edge_dropout"
+rate = 0.1
+
+[contrast]
+type = "info_nce"
+temperature = 0.2
+
+[train]
+epochs = 1
+batch_size = 256
+"#;
+
+/// Runs the program in a folder and returns what it says on standard error, the folder's name taken out.
+fn told(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_cl-bench"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("CL_DATA")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?} ended with {:?}", output.status);
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    let text = String::from_utf8(output.stderr).unwrap();
+    text.replace(&folder.display().to_string(), "FOLDER")
+}
+
+/// What is said of the good experiment with one text in the place of another.
+fn said_of(found: &str, instead: &str) -> String {
+    assert!(GOOD.contains(found), "{found}");
+    said_of_file(&GOOD.replace(found, instead))
+}
+
+fn said_of_file(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("my.toml"), text).unwrap();
+    told(folder.path(), &["run", "my.toml", "--quiet"])
+}
+
+/// What is said with an override.
+fn said_of_set(set: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("my.toml"), GOOD).unwrap();
+    let mut arguments = vec!["run", "my.toml", "--quiet"];
+    for set in set {
+        arguments.extend(["--set", set]);
+    }
+    told(folder.path(), &arguments)
+}
+
+/// Several cases in one snapshot, each under its name.
+fn together(cases: &[(&str, String)]) -> String {
+    cases.iter().map(|(name, text)| format!("## {name}\n{text}")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_good_experiment_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("my.toml"), GOOD).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_cl-bench"))
+        .args(["run", "my.toml", "--quiet"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.is_empty() && output.stderr.is_empty());
+}
+
+#[test]
+fn names_and_types() {
+    insta::assert_snapshot!(together(&[
+        ("a misspelt key", said_of("temperature = 0.2", "temprature = 0.2")),
+        ("a misspelt table", said_of("[contrast]", "[contrst]")),
+        ("a misspelt key of a table without a type", said_of("epochs = 1", "epoch = 1")),
+        ("a wrong type", said_of("layers = 2", "layers = \"two\"")),
+        ("an unknown component", said_of("\"edge_dropout\"", "\"edge_dropuot\"")),
+        ("an unknown source of negatives", said_of("[train]", "[negatives]\ntype = \"queue\"\n\n[train]")),
+        ("a missing type", said_of("type = \"edge_dropout\"\n", "")),
+        ("a missing table", said_of("[encoder]\ntype = \"light_gcn\"\ndim = 8\nlayers = 2\n", "")),
+        ("no data", said_of("[data]\nsynthetic = { users = 120, items = 90, interactions = 1500 }\n", "")),
+        ("no TOML", said_of("layers = 2", "layers = = 2")),
+        ("a name that is no folder name", said_of("\"good\"", "\"a/b\"")),
+    ]));
+}
+
+#[test]
+fn ranges() {
+    insta::assert_snapshot!(together(&[
+        ("temperature", said_of("temperature = 0.2", "temperature = 0")),
+        ("rate", said_of("rate = 0.1", "rate = 1.5")),
+        ("layers", said_of("layers = 2", "layers = 0")),
+        ("epochs", said_of("epochs = 1", "epochs = 0")),
+        ("batch size", said_of("batch_size = 256", "batch_size = 0")),
+        ("synthetic", said_of("users = 120", "users = 0")),
+        ("split", said_of("type = \"ratio\"", "type = \"ratio\"\ntest = 1.0")),
+        ("cut-offs", said_of("[train]", "[evaluate]\ncutoffs = [0]\n\n[train]")),
+        ("learning rate", said_of("[train]", "[optimizer]\ntype = \"adam\"\nlr = -1\n\n[train]")),
+        ("an unknown backend", said_of("[train]", "[device]\nbackend = \"fles\"\n\n[train]")),
+    ]));
+}
+
+#[test]
+fn overrides() {
+    insta::assert_snapshot!(together(&[
+        ("not key=value", said_of_set(&["contrast.temperature"])),
+        ("through a value", said_of_set(&["name.first=1"])),
+        ("out of range", said_of_set(&["train.epochs=3", "contrast.temperature=-1"])),
+        ("misspelt", said_of_set(&["contrast.temprature=0.1"])),
+        ("a word for a number", said_of_set(&["encoder.layers=two"])),
+    ]));
+}
+
+#[test]
+fn combinations() {
+    let without_contrast = GOOD.replace("[contrast]\ntype = \"info_nce\"\ntemperature = 0.2\n", "");
+    let without_views = GOOD.replace("[views]\ntype = \"edge_dropout\"\nrate = 0.1\n", "");
+    let popularity = GOOD.replace("type = \"light_gcn\"\ndim = 8\nlayers = 2\n", "type = \"popularity\"\n");
+    let factors = |views: &str| {
+        GOOD.replace("\"light_gcn\"", "\"matrix_factorization\"")
+            .replace("layers = 2\n", "")
+            .replace("type = \"edge_dropout\"\nrate = 0.1", views)
+    };
+    insta::assert_snapshot!(together(&[
+        ("views without a contrast", said_of_file(&without_contrast)),
+        ("a contrast without views", said_of_file(&without_views)),
+        ("nt_xent with all nodes", said_of_set(&["contrast.type=nt_xent", "negatives.type=all_nodes"])),
+        ("edge dropout without a graph", said_of_file(&factors("type = \"edge_dropout\""))),
+        ("layers of an encoder without layers", said_of_file(&factors("type = \"cross_layer\""))),
+        ("a layer too many", said_of("type = \"edge_dropout\"\nrate = 0.1", "type = \"cross_layer\"\nlayer = 3")),
+        ("training of what is not trained", said_of_file(&popularity)),
+        ("nothing to learn", said_of_file(&without_contrast.replace("[views]\ntype = \"edge_dropout\"\nrate = 0.1\n", "[objective]\ntype = \"none\"\n"))),
+        ("select = test with a validation part", said_of_set(&["train.select=test"])),
+        ("select by a metric that is not computed", said_of_set(&["train.select_by=recall@50"])),
+        ("patience without selection", said_of_set(&["train.select=last", "train.patience=3"])),
+        ("merge one side", said_of_set(&["contrast.sides=user", "contrast.merge=true"])),
+        ("a key of the other mode", said_of("type = \"edge_dropout\"\nrate = 0.1", "type = \"random_walk\"\nmode = \"walk\"\nrate = 0.1")),
+    ]));
+}
+
+/// What is said of data files.
+fn said_of_data(files: &[(&str, &[u8])]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("data/set")).unwrap();
+    for (name, content) in files {
+        fs::write(folder.path().join("data/set").join(name), content).unwrap();
+    }
+    let text = GOOD
+        .replace("synthetic = { users = 120, items = 90, interactions = 1500 }", "path = \"set\"")
+        .replace("type = \"ratio\"", "type = \"files\"\nvalidation = 0.1");
+    fs::write(folder.path().join("my.toml"), text).unwrap();
+    told(folder.path(), &["run", "my.toml", "--quiet"])
+}
+
+#[test]
+fn data() {
+    let test: (&str, &[u8]) = ("test.txt", b"0 3\n");
+    insta::assert_snapshot!(together(&[
+        ("no folder", said_of("synthetic = { users = 120, items = 90, interactions = 1500 }", "path = \"nowhere\"")),
+        ("no test file", said_of_data(&[("train.txt", b"0 1 2\n")])),
+        ("an empty file", said_of_data(&[("train.txt", b""), test])),
+        ("an id that overflows", said_of_data(&[("train.txt", b"0 1 2\n1 99999999999999999999999 2\n"), test])),
+        ("not UTF-8", said_of_data(&[("train.txt", b"0 1 2\n1 \xff 2\n"), test])),
+        ("a pair in both parts", said_of_data(&[("train.txt", b"0 1 2\n1 2 3\n"), ("test.txt", b"1 4\n0 3 2\n")])),
+        ("EASE that would not fit", {
+            let encoder = "type = \"ease\"\nmemory_limit_gib = 1e-6\n";
+            let text = GOOD.replace("type = \"light_gcn\"\ndim = 8\nlayers = 2\n", encoder);
+            said_of_file(&text[..text.find("[views]").unwrap()])
+        }),
+    ]));
+}
+
+#[test]
+fn run_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("my.toml"), GOOD).unwrap();
+    fs::write(folder.path().join("other.toml"), GOOD.replace("dim = 8", "dim = 4")).unwrap();
+    fs::create_dir(folder.path().join("mine")).unwrap();
+    fs::write(folder.path().join("mine/letter.txt"), "dear").unwrap();
+    let run = |arguments: &[&str]| told(folder.path(), arguments);
+    let made = Command::new(env!("CARGO_BIN_EXE_cl-bench"))
+        .args(["run", "my.toml", "--quiet", "--out", "out"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    let finished = run(&["run", "my.toml", "--quiet", "--out", "out"]);
+    let other = run(&["run", "other.toml", "--quiet", "--out", "out", "--resume"]);
+    fs::remove_file(folder.path().join("out/result.json")).unwrap();
+    let unfinished = run(&["run", "my.toml", "--quiet", "--out", "out"]);
+    let foreign = run(&["run", "my.toml", "--quiet", "--out", "mine"]);
+    assert_eq!(fs::read_to_string(folder.path().join("mine/letter.txt")).unwrap(), "dear");
+    let missing = run(&["run", "nothing.toml"]);
+    insta::assert_snapshot!(together(&[
+        ("a finished run", finished),
+        ("another experiment's run", other),
+        ("an unfinished run", unfinished),
+        ("a folder of something else", foreign),
+        ("no experiment", missing),
+    ]));
+}
