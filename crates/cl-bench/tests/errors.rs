@@ -73,8 +73,10 @@ fn said_of_set(set: &[&str]) -> String {
 }
 
 /// Several cases in one snapshot, each under its name.
-fn together(cases: &[(&str, String)]) -> String {
-    cases.iter().map(|(name, text)| format!("## {name}\n{text}")).collect::<Vec<_>>().join("\n")
+#[track_caller]
+fn snapshot(test: &str, cases: &[(&str, String)]) {
+    let text = cases.iter().map(|(name, text)| format!("## {name}\n{text}")).collect::<Vec<_>>().join("\n");
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(test, text) });
 }
 
 #[test]
@@ -92,46 +94,61 @@ fn the_good_experiment_is_good() {
 
 #[test]
 fn names_and_types() {
-    insta::assert_snapshot!(together(&[
-        ("a misspelt key", said_of("temperature = 0.2", "temprature = 0.2")),
-        ("a misspelt table", said_of("[contrast]", "[contrst]")),
-        ("a misspelt key of a table without a type", said_of("epochs = 1", "epoch = 1")),
-        ("a wrong type", said_of("layers = 2", "layers = \"two\"")),
-        ("an unknown component", said_of("\"edge_dropout\"", "\"edge_dropuot\"")),
-        ("an unknown source of negatives", said_of("[train]", "[negatives]\ntype = \"queue\"\n\n[train]")),
-        ("a missing type", said_of("type = \"edge_dropout\"\n", "")),
-        ("a missing table", said_of("[encoder]\ntype = \"light_gcn\"\ndim = 8\nlayers = 2\n", "")),
-        ("no data", said_of("[data]\nsynthetic = { users = 120, items = 90, interactions = 1500 }\n", "")),
-        ("no TOML", said_of("layers = 2", "layers = = 2")),
-        ("a name that is no folder name", said_of("\"good\"", "\"a/b\"")),
-    ]));
+    snapshot(
+        "names_and_types",
+        &[
+            ("a misspelt key", said_of("temperature = 0.2", "temprature = 0.2")),
+            ("a misspelt table", said_of("[contrast]", "[contrst]")),
+            ("a misspelt key of a table without a type", said_of("epochs = 1", "epoch = 1")),
+            ("a wrong type", said_of("layers = 2", "layers = \"two\"")),
+            ("an unknown component", said_of("\"edge_dropout\"", "\"edge_dropuot\"")),
+            (
+                "an unknown source of negatives",
+                said_of("[train]", "[negatives]\ntype = \"queue\"\n\n[train]"),
+            ),
+            ("a missing type", said_of("type = \"edge_dropout\"\n", "")),
+            ("a missing table", said_of("[encoder]\ntype = \"light_gcn\"\ndim = 8\nlayers = 2\n", "")),
+            (
+                "no data",
+                said_of("[data]\nsynthetic = { users = 120, items = 90, interactions = 1500 }\n", ""),
+            ),
+            ("no TOML", said_of("layers = 2", "layers = = 2")),
+            ("a name that is no folder name", said_of("\"good\"", "\"a/b\"")),
+        ],
+    );
 }
 
 #[test]
 fn ranges() {
-    insta::assert_snapshot!(together(&[
-        ("temperature", said_of("temperature = 0.2", "temperature = 0")),
-        ("rate", said_of("rate = 0.1", "rate = 1.5")),
-        ("layers", said_of("layers = 2", "layers = 0")),
-        ("epochs", said_of("epochs = 1", "epochs = 0")),
-        ("batch size", said_of("batch_size = 256", "batch_size = 0")),
-        ("synthetic", said_of("users = 120", "users = 0")),
-        ("split", said_of("type = \"ratio\"", "type = \"ratio\"\ntest = 1.0")),
-        ("cut-offs", said_of("[train]", "[evaluate]\ncutoffs = [0]\n\n[train]")),
-        ("learning rate", said_of("[train]", "[optimizer]\ntype = \"adam\"\nlr = -1\n\n[train]")),
-        ("an unknown backend", said_of("[train]", "[device]\nbackend = \"fles\"\n\n[train]")),
-    ]));
+    snapshot(
+        "ranges",
+        &[
+            ("temperature", said_of("temperature = 0.2", "temperature = 0")),
+            ("rate", said_of("rate = 0.1", "rate = 1.5")),
+            ("layers", said_of("layers = 2", "layers = 0")),
+            ("epochs", said_of("epochs = 1", "epochs = 0")),
+            ("batch size", said_of("batch_size = 256", "batch_size = 0")),
+            ("synthetic", said_of("users = 120", "users = 0")),
+            ("split", said_of("type = \"ratio\"", "type = \"ratio\"\ntest = 1.0")),
+            ("cut-offs", said_of("[train]", "[evaluate]\ncutoffs = [0]\n\n[train]")),
+            ("learning rate", said_of("[train]", "[optimizer]\ntype = \"adam\"\nlr = -1\n\n[train]")),
+            ("an unknown backend", said_of("[train]", "[device]\nbackend = \"fles\"\n\n[train]")),
+        ],
+    );
 }
 
 #[test]
 fn overrides() {
-    insta::assert_snapshot!(together(&[
-        ("not key=value", said_of_set(&["contrast.temperature"])),
-        ("through a value", said_of_set(&["name.first=1"])),
-        ("out of range", said_of_set(&["train.epochs=3", "contrast.temperature=-1"])),
-        ("misspelt", said_of_set(&["contrast.temprature=0.1"])),
-        ("a word for a number", said_of_set(&["encoder.layers=two"])),
-    ]));
+    snapshot(
+        "overrides",
+        &[
+            ("not key=value", said_of_set(&["contrast.temperature"])),
+            ("through a value", said_of_set(&["name.first=1"])),
+            ("out of range", said_of_set(&["train.epochs=3", "contrast.temperature=-1"])),
+            ("misspelt", said_of_set(&["contrast.temprature=0.1"])),
+            ("a word for a number", said_of_set(&["encoder.layers=two"])),
+        ],
+    );
 }
 
 #[test]
@@ -144,21 +161,39 @@ fn combinations() {
             .replace("layers = 2\n", "")
             .replace("type = \"edge_dropout\"\nrate = 0.1", views)
     };
-    insta::assert_snapshot!(together(&[
-        ("views without a contrast", said_of_file(&without_contrast)),
-        ("a contrast without views", said_of_file(&without_views)),
-        ("nt_xent with all nodes", said_of_set(&["contrast.type=nt_xent", "negatives.type=all_nodes"])),
-        ("edge dropout without a graph", said_of_file(&factors("type = \"edge_dropout\""))),
-        ("layers of an encoder without layers", said_of_file(&factors("type = \"cross_layer\""))),
-        ("a layer too many", said_of("type = \"edge_dropout\"\nrate = 0.1", "type = \"cross_layer\"\nlayer = 3")),
-        ("training of what is not trained", said_of_file(&popularity)),
-        ("nothing to learn", said_of_file(&without_contrast.replace("[views]\ntype = \"edge_dropout\"\nrate = 0.1\n", "[objective]\ntype = \"none\"\n"))),
-        ("select = test with a validation part", said_of_set(&["train.select=test"])),
-        ("select by a metric that is not computed", said_of_set(&["train.select_by=recall@50"])),
-        ("patience without selection", said_of_set(&["train.select=last", "train.patience=3"])),
-        ("merge one side", said_of_set(&["contrast.sides=user", "contrast.merge=true"])),
-        ("a key of the other mode", said_of("type = \"edge_dropout\"\nrate = 0.1", "type = \"random_walk\"\nmode = \"walk\"\nrate = 0.1")),
-    ]));
+    snapshot(
+        "combinations",
+        &[
+            ("views without a contrast", said_of_file(&without_contrast)),
+            ("a contrast without views", said_of_file(&without_views)),
+            ("nt_xent with all nodes", said_of_set(&["contrast.type=nt_xent", "negatives.type=all_nodes"])),
+            ("edge dropout without a graph", said_of_file(&factors("type = \"edge_dropout\""))),
+            ("layers of an encoder without layers", said_of_file(&factors("type = \"cross_layer\""))),
+            (
+                "a layer too many",
+                said_of("type = \"edge_dropout\"\nrate = 0.1", "type = \"cross_layer\"\nlayer = 3"),
+            ),
+            ("training of what is not trained", said_of_file(&popularity)),
+            (
+                "nothing to learn",
+                said_of_file(&without_contrast.replace(
+                    "[views]\ntype = \"edge_dropout\"\nrate = 0.1\n",
+                    "[objective]\ntype = \"none\"\n",
+                )),
+            ),
+            ("select = test with a validation part", said_of_set(&["train.select=test"])),
+            ("select by a metric that is not computed", said_of_set(&["train.select_by=recall@50"])),
+            ("patience without selection", said_of_set(&["train.select=last", "train.patience=3"])),
+            ("merge one side", said_of_set(&["contrast.sides=user", "contrast.merge=true"])),
+            (
+                "a key of the other mode",
+                said_of(
+                    "type = \"edge_dropout\"\nrate = 0.1",
+                    "type = \"random_walk\"\nmode = \"walk\"\nrate = 0.1",
+                ),
+            ),
+        ],
+    );
 }
 
 /// What is said of data files.
@@ -178,19 +213,31 @@ fn said_of_data(files: &[(&str, &[u8])]) -> String {
 #[test]
 fn data() {
     let test: (&str, &[u8]) = ("test.txt", b"0 3\n");
-    insta::assert_snapshot!(together(&[
-        ("no folder", said_of("synthetic = { users = 120, items = 90, interactions = 1500 }", "path = \"nowhere\"")),
-        ("no test file", said_of_data(&[("train.txt", b"0 1 2\n")])),
-        ("an empty file", said_of_data(&[("train.txt", b""), test])),
-        ("an id that overflows", said_of_data(&[("train.txt", b"0 1 2\n1 99999999999999999999999 2\n"), test])),
-        ("not UTF-8", said_of_data(&[("train.txt", b"0 1 2\n1 \xff 2\n"), test])),
-        ("a pair in both parts", said_of_data(&[("train.txt", b"0 1 2\n1 2 3\n"), ("test.txt", b"1 4\n0 3 2\n")])),
-        ("EASE that would not fit", {
-            let encoder = "type = \"ease\"\nmemory_limit_gib = 1e-6\n";
-            let text = GOOD.replace("type = \"light_gcn\"\ndim = 8\nlayers = 2\n", encoder);
-            said_of_file(&text[..text.find("[views]").unwrap()])
-        }),
-    ]));
+    snapshot(
+        "data",
+        &[
+            (
+                "no folder",
+                said_of("synthetic = { users = 120, items = 90, interactions = 1500 }", "path = \"nowhere\""),
+            ),
+            ("no test file", said_of_data(&[("train.txt", b"0 1 2\n")])),
+            ("an empty file", said_of_data(&[("train.txt", b""), test])),
+            (
+                "an id that overflows",
+                said_of_data(&[("train.txt", b"0 1 2\n1 99999999999999999999999 2\n"), test]),
+            ),
+            ("not UTF-8", said_of_data(&[("train.txt", b"0 1 2\n1 \xff 2\n"), test])),
+            (
+                "a pair in both parts",
+                said_of_data(&[("train.txt", b"0 1 2\n1 2 3\n"), ("test.txt", b"1 4\n0 3 2\n")]),
+            ),
+            ("EASE that would not fit", {
+                let encoder = "type = \"ease\"\nmemory_limit_gib = 1e-6\n";
+                let text = GOOD.replace("type = \"light_gcn\"\ndim = 8\nlayers = 2\n", encoder);
+                said_of_file(&text[..text.find("[views]").unwrap()])
+            }),
+        ],
+    );
 }
 
 #[test]
@@ -214,11 +261,14 @@ fn run_folders() {
     let foreign = run(&["run", "my.toml", "--quiet", "--out", "mine"]);
     assert_eq!(fs::read_to_string(folder.path().join("mine/letter.txt")).unwrap(), "dear");
     let missing = run(&["run", "nothing.toml"]);
-    insta::assert_snapshot!(together(&[
-        ("a finished run", finished),
-        ("another experiment's run", other),
-        ("an unfinished run", unfinished),
-        ("a folder of something else", foreign),
-        ("no experiment", missing),
-    ]));
+    snapshot(
+        "run_folders",
+        &[
+            ("a finished run", finished),
+            ("another experiment's run", other),
+            ("an unfinished run", unfinished),
+            ("a folder of something else", foreign),
+            ("no experiment", missing),
+        ],
+    );
 }

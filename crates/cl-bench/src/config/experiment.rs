@@ -161,6 +161,7 @@ impl<B: TrainBackend> Experiment<B> {
     }
 
     fn from_tables(mut tables: Tables<'_>, components: &Components<B>) -> Result<Self, Problem> {
+        unknown_tables(&tables)?;
         let mut resolved = toml::Table::new();
         let mut keep =
             |name: &str, table: toml::Table| resolved.insert(name.into(), toml::Value::Table(table));
@@ -202,7 +203,6 @@ impl<B: TrainBackend> Experiment<B> {
             }
         };
 
-        unknown_tables(&tables)?;
         let (head, _) = read(Spanned::new(0..tables.end, tables.root), check_head)?;
         let protocol = ["data", "split", "evaluate"].map(|name| resolved[name].to_string()).concat();
         let select = training.as_ref().map_or("", |training| training.train.select.name());
@@ -362,11 +362,14 @@ fn check_selection(
     Ok(())
 }
 
-/// Nothing but the head may be left.
+/// Every key of the file is a table or a value that is known.
 fn unknown_tables(tables: &Tables<'_>) -> Result<(), Problem> {
-    let unknown = tables.root.iter().find(|(key, _)| !["name", "seed"].contains(&key.get_ref().as_ref()));
-    let Some((key, _)) = unknown else { return Ok(()) };
     let known = || TABLES.into_iter().chain(["device", "name", "seed"]);
+    let Some((key, _)) =
+        tables.root.iter().find(|(key, _)| known().all(|name| name != key.get_ref().as_ref()))
+    else {
+        return Ok(());
+    };
     let help = match nearest(key.get_ref(), known()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),

@@ -201,7 +201,7 @@ mod tests {
             &["b.c = 2.5", "b.e.f=[1, 2]", "a=word", "g.h=x y", "b.d = { i = true }"],
         );
         let expected =
-            "a = \"word\"\n\n[b]\nc = 2.5\n\n[b.d]\ni = true\n\n[b.e]\nf = [1, 2]\n\n[g]\nh = \"x y\"\n";
+            "a = \"word\"\n\n[b]\nc = 2.5\n\n[b.e]\nf = [1, 2]\n\n[b.d]\ni = true\n\n[g]\nh = \"x y\"\n";
         assert_eq!(plain(&text).unwrap(), expected);
     }
 

@@ -132,7 +132,8 @@ fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
         let at = current(&broken);
         at > 0 && at.is_multiple_of(steps / 5) && log_lines(&broken) as u64 == at / (steps / 5) - 1
     };
-    let moments: Vec<(&str, Box<dyn FnMut() -> bool + '_>)> = vec![
+    type Moment<'a> = (&'a str, Box<dyn FnMut() -> bool + 'a>);
+    let moments: Vec<Moment<'_>> = vec![
         ("the folder is made", Box::new(first_temporary)),
         ("a checkpoint is begun", Box::new(|| unfinished_checkpoint(&checkpoint).is_some())),
         ("parameters are written", Box::new(writes("model.mpk", &checkpoint))),

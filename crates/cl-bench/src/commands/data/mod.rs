@@ -4,10 +4,9 @@ mod split;
 mod stats;
 mod synth;
 
-use cl_data::{DataConfig, Existing, Format, Split};
+use cl_data::{DataError, Existing, Format, Loaded, Split};
 use clap::{Subcommand, ValueEnum};
 
-use super::run::load_split;
 use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
@@ -43,6 +42,18 @@ enum FormatName {
     Sequence,
 }
 
+impl FormatName {
+    /// The word in files and on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lightgcn => "lightgcn",
+            Self::Atomic => "atomic",
+            Self::Csv => "csv",
+            Self::Sequence => "sequence",
+        }
+    }
+}
+
 impl From<FormatName> for Format {
     fn from(name: FormatName) -> Self {
         match name {
@@ -58,22 +69,33 @@ fn existing(overwrite: bool) -> Existing {
     if overwrite { Existing::Replace } else { Existing::Refuse }
 }
 
-/// The data of an experiment file: its table, its seed, its parts, and what a reader should know of them.
-struct Divided {
-    data: DataConfig,
-    seed: u64,
-    split: Split,
-    notes: Vec<String>,
+/// What the library calls "ask to replace it" has a name here.
+fn not_written(error: DataError) -> Error {
+    match error {
+        DataError::Exists { path } => Error::with_help(
+            format!("`{}` is there already and is not overwritten", path.display()),
+            "--overwrite replaces it, another OUT leaves it alone",
+        ),
+        error => error.into(),
+    }
 }
 
+/// The data of an experiment file, and its parts.
+struct Divided {
+    loaded: Loaded,
+    split: Split,
+}
+
+/// Loads and divides. What a training needs of the parts is not asked here: they are to be looked at.
 fn divide(args: &ExperimentArgs, root: &DataRoot, catalogue: &impl Catalogue) -> Result<Divided, Error> {
     struct Load<'a, C>(&'a Text, &'a DataRoot, &'a C);
     impl<C: Catalogue> OnBackend for Load<'_, C> {
         type Output = Result<Divided, Error>;
         fn run<B: TrainBackend>(self, _device: B::Device) -> Self::Output {
-            let experiment = Experiment::<B>::read(self.0, &self.2.components())?;
-            let (split, notes, _) = load_split(&experiment, &self.1.path())?;
-            Ok(Divided { data: experiment.data, seed: experiment.seed, split, notes })
+            let Experiment { data, split, seed, .. } = Experiment::<B>::read(self.0, &self.2.components())?;
+            let loaded = cl_data::load(&data, &self.1.path(), seed)?;
+            let split = split.split(&loaded.source, seed)?;
+            Ok(Divided { loaded, split })
         }
     }
     let text = Text::read(&args.file, &args.overrides)?;

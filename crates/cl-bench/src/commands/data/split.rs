@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{divide, existing};
+use super::{Divided, divide, existing, not_written};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
 use crate::error::Error;
@@ -25,9 +25,12 @@ pub(crate) struct SplitArgs {
 
 /// Writes the parts of an experiment's split as LightGCN text, with the ids of the data.
 pub(super) fn split(args: &SplitArgs, catalogue: &impl Catalogue) -> Result<(), Error> {
-    let divided = divide(&args.experiment, &args.root, catalogue)?;
-    cl_data::write_split(&args.out, &divided.split, existing(args.overwrite))?;
-    for note in &divided.notes {
+    let Divided { loaded, split } = divide(&args.experiment, &args.root, catalogue)?;
+    cl_data::write_split(&args.out, &split, existing(args.overwrite)).map_err(not_written)?;
+    if loaded.report.kept != loaded.report.read {
+        eprintln!("note: {}", loaded.report);
+    }
+    for note in &split.notes {
         eprintln!("note: {note}");
     }
     println!("{}", args.out.display());

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use cl_data::{DataConfig, FilterReport, Interactions, Stats};
+use cl_data::{Columns, DataConfig, FilterReport, Interactions, Loaded, Split, Stats};
 use clap::Args;
 use serde_json::json;
 
-use super::{FormatName, divide};
+use super::{Divided, FormatName, divide};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
 use crate::error::Error;
@@ -16,9 +16,15 @@ use crate::error::Error;
 pub(crate) struct StatsArgs {
     /// An experiment (a file ending in .toml), or a data file or folder
     path: PathBuf,
-    /// Format of a data file or folder
-    #[arg(long, value_enum, default_value = "lightgcn")]
-    format: FormatName,
+    /// Format of a data file or folder [default: lightgcn]
+    #[arg(long, value_enum)]
+    format: Option<FormatName>,
+    /// Columns of a CSV file: --columns user=user_id,item=asin,rating=stars,time=at
+    #[arg(long, value_name = "COLUMN=NAME", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// Separator of a CSV file [default: a tab for .tsv and .txt, else a comma]
+    #[arg(long, value_name = "CHARACTER")]
+    separator: Option<char>,
     /// Set a key of an experiment over the file's
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -32,57 +38,113 @@ pub(crate) struct StatsArgs {
 /// Prints statistics of a data set, and of the parts that an experiment makes of it.
 pub(super) fn stats(args: &StatsArgs, catalogue: &impl Catalogue) -> Result<(), Error> {
     let is_experiment = args.path.extension().is_some_and(|extension| extension == "toml");
-    let mut parts = None;
-    let (config, seed) = if is_experiment {
+    let (loaded, split) = if is_experiment {
+        refuse_data_options(args)?;
         let file = ExperimentArgs { file: args.path.clone(), overrides: args.overrides.clone() };
-        let divided = divide(&file, &args.root, catalogue)?;
-        let (data, seed) = (divided.data.clone(), divided.seed);
-        parts = Some(divided);
-        (data, seed)
-    } else if let Some(line) = args.overrides.first() {
-        return Err(Error::with_help(
-            format!("--set {line} belongs to an experiment file, and `{}` is none", args.path.display()),
-            "give a file that ends in .toml",
-        ));
+        let Divided { loaded, split } = divide(&file, &args.root, catalogue)?;
+        (loaded, Some(split))
     } else {
-        (DataConfig { path: Some(args.path.clone()), format: args.format.into(), ..DataConfig::default() }, 0)
+        (cl_data::load(&data_config(args)?, &args.root.path(), 0)?, None)
     };
-    let loaded = cl_data::load(&config, &args.root.path(), seed)?;
-    let sources: Vec<&Interactions> = loaded.source.parts().collect();
+    let Loaded { source, report } = loaded;
+    let sources: Vec<&Interactions> = source.parts().collect();
     let stats = Stats::of_parts(&sources);
     if args.json {
-        print_json(&stats, &loaded.report, parts.as_ref());
-        return Ok(());
-    }
-    println!("{stats}");
-    if loaded.report.kept != loaded.report.read {
-        println!("\n{}", loaded.report);
-    }
-    if let Some(divided) = parts {
-        let split = &divided.split;
-        println!("\ntrain        {:>12}", split.train.len());
-        println!("validation   {:>12}", split.validation.len());
-        println!("test         {:>12}", split.test.len());
-        println!("unseen users {:>12}", split.unseen_users);
-        println!("unseen items {:>12}", split.unseen_items);
-        for note in &divided.notes {
-            println!("note: {note}");
-        }
+        print_json(&stats, &report, split.as_ref());
+    } else {
+        print(&stats, &report, split.as_ref());
     }
     Ok(())
 }
 
-fn print_json(stats: &Stats, report: &FilterReport, parts: Option<&super::Divided>) {
-    let parts = parts.map(|divided| {
-        let split = &divided.split;
+/// An experiment says in its `[data]` what these options say for a plain file.
+fn refuse_data_options(args: &StatsArgs) -> Result<(), Error> {
+    let given = [
+        ("--format", "data.format", args.format.is_some()),
+        ("--columns", "data.columns", !args.columns.is_empty()),
+        ("--separator", "data.separator", args.separator.is_some()),
+    ];
+    match given.into_iter().find(|(.., given)| *given) {
+        Some((option, key, _)) => Err(Error::with_help(
+            format!("{option} belongs to a data file, and `{}` is an experiment", args.path.display()),
+            format!("remove it; the experiment says it under {key}, and --set {key}=… says otherwise"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The `[data]` table that a plain file and its options amount to.
+fn data_config(args: &StatsArgs) -> Result<DataConfig, Error> {
+    if let Some(line) = args.overrides.first() {
+        return Err(Error::with_help(
+            format!("--set {line} belongs to an experiment file, and `{}` is none", args.path.display()),
+            "give a file that ends in .toml",
+        ));
+    }
+    let format = args.format.unwrap_or(FormatName::Lightgcn);
+    if format != FormatName::Csv {
+        let given = [("--columns", !args.columns.is_empty()), ("--separator", args.separator.is_some())];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Error::with_help(
+                format!("{option} belongs to CSV files, and the format is {}", format.name()),
+                format!("add --format csv, or remove {option}"),
+            ));
+        }
+    }
+    Ok(DataConfig {
+        path: Some(args.path.clone()),
+        format: format.into(),
+        columns: columns(&args.columns)?,
+        separator: args.separator,
+        ..DataConfig::default()
+    })
+}
+
+fn columns(given: &[String]) -> Result<Columns, Error> {
+    let mut columns = Columns::default();
+    for entry in given {
+        match entry.split_once('=').map(|(column, name)| (column.trim(), name.to_string())) {
+            Some(("user", name)) => columns.user = name,
+            Some(("item", name)) => columns.item = name,
+            Some(("rating", name)) => columns.rating = Some(name),
+            Some(("time", name)) => columns.time = Some(name),
+            _ => {
+                return Err(Error::with_help(
+                    format!("--columns: found `{entry}`, expected user=…, item=…, rating=… or time=…"),
+                    "write for example --columns user=user_id,item=asin, with names from the file's first line",
+                ));
+            }
+        }
+    }
+    Ok(columns)
+}
+
+fn print(stats: &Stats, report: &FilterReport, split: Option<&Split>) {
+    println!("{stats}");
+    if report.kept != report.read {
+        println!("\n{report}");
+    }
+    let Some(split) = split else { return };
+    println!("\ntrain        {:>12}", split.train.len());
+    println!("validation   {:>12}", split.validation.len());
+    println!("test         {:>12}", split.test.len());
+    println!("unseen users {:>12}", split.unseen_users);
+    println!("unseen items {:>12}", split.unseen_items);
+    for note in &split.notes {
+        println!("note: {note}");
+    }
+}
+
+fn print_json(stats: &Stats, report: &FilterReport, split: Option<&Split>) {
+    let split = split.map(|split| {
         json!({
             "train": split.train.len(),
             "validation": split.validation.len(),
             "test": split.test.len(),
             "unseen_users": split.unseen_users,
             "unseen_items": split.unseen_items,
-            "notes": divided.notes,
+            "notes": split.notes,
         })
     });
-    println!("{}", json!({ "stats": stats, "filters": report, "split": parts }));
+    println!("{}", json!({ "stats": stats, "filters": report, "split": split }));
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use cl_data::{Existing, RatioSplit, Source, SyntheticConfig, synthetic};
+use cl_data::{DataError, Existing, Interactions, RatioSplit, Source, SyntheticConfig, synthetic};
 use clap::Args;
 
-use super::{FormatName, existing};
+use super::{FormatName, existing, not_written};
 use crate::error::Error;
 
 /// Arguments of `data synth`.
@@ -25,6 +25,15 @@ pub(crate) struct SynthArgs {
     /// Number of latent interests
     #[arg(long)]
     clusters: Option<usize>,
+    /// Most interests of a user
+    #[arg(long)]
+    interests: Option<usize>,
+    /// Exponent of the power law of user activity, in [0, 4]
+    #[arg(long)]
+    user_exponent: Option<f64>,
+    /// Exponent of the power law of item popularity, in [0, 4]
+    #[arg(long)]
+    item_exponent: Option<f64>,
     /// Share of interactions that come from popularity alone, in [0, 1]
     #[arg(long)]
     noise: Option<f64>,
@@ -53,39 +62,36 @@ pub(super) fn synth(args: &SynthArgs) -> Result<(), Error> {
         items: args.items.unwrap_or(default.items),
         interactions: args.interactions.unwrap_or(default.interactions),
         clusters: args.clusters.unwrap_or(default.clusters),
+        interests: args.interests.unwrap_or(default.interests),
+        user_exponent: args.user_exponent.unwrap_or(default.user_exponent),
+        item_exponent: args.item_exponent.unwrap_or(default.item_exponent),
         noise: args.noise.unwrap_or(default.noise),
         order: args.order.unwrap_or(default.order),
-        ..default
     };
+    // Said in the words of the command line.
+    config.validate().map_err(|(field, why)| Error::other(format!("--{} {why}", field.replace('_', "-"))))?;
     let existing = existing(args.overwrite);
-    if args.split {
-        return write_parts(args, &config, existing);
-    }
-    match args.format {
-        FormatName::Lightgcn | FormatName::Sequence => {
-            cl_data::write_stream(&args.out, synthetic::stream(&config, args.seed)?, existing)?;
+    let all = || synthetic::interactions(&config, args.seed);
+    let written = match (args.split, args.format) {
+        (true, FormatName::Lightgcn) => write_parts(args, all()?, existing),
+        (true, _) => {
+            return Err(Error::with_help(
+                "--split writes LightGCN text, and another --format was asked for",
+                "remove --format, or write one file and let [split] divide it",
+            ));
         }
-        FormatName::Atomic => {
-            cl_data::write_atomic(&args.out, &synthetic::interactions(&config, args.seed)?, existing)?;
+        (false, FormatName::Lightgcn | FormatName::Sequence) => {
+            cl_data::write_stream(&args.out, synthetic::stream(&config, args.seed)?, existing)
         }
-        FormatName::Csv => {
-            cl_data::write_csv(&args.out, &synthetic::interactions(&config, args.seed)?, existing)?;
-        }
-    }
+        (false, FormatName::Atomic) => cl_data::write_atomic(&args.out, &all()?, existing),
+        (false, FormatName::Csv) => cl_data::write_csv(&args.out, &all()?, existing),
+    };
+    written.map_err(not_written)?;
     println!("{}", args.out.display());
     Ok(())
 }
 
-fn write_parts(args: &SynthArgs, config: &SyntheticConfig, existing: Existing) -> Result<(), Error> {
-    if args.format != FormatName::Lightgcn {
-        return Err(Error::with_help(
-            "--split writes LightGCN text, and another --format was asked for",
-            "remove --format, or write one file and let [split] divide it",
-        ));
-    }
-    let source = Source::Whole(synthetic::interactions(config, args.seed)?);
-    let split = RatioSplit::default().split(&source, args.seed)?;
-    cl_data::write_split(&args.out, &split, existing)?;
-    println!("{}", args.out.display());
-    Ok(())
+fn write_parts(args: &SynthArgs, data: Interactions, existing: Existing) -> Result<(), DataError> {
+    let split = RatioSplit::default().split(&Source::Whole(data), args.seed)?;
+    cl_data::write_split(&args.out, &split, existing)
 }
