@@ -77,6 +77,11 @@ impl<B: ContrastBackend> Contrast<B> for InfoNceConfig {
     }
 
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
+        assert_eq!(
+            self.symmetric,
+            pair.keys_of_a.is_some(),
+            "keys of view a are needed exactly if the contrast is symmetric"
+        );
         let temperature = self.temperature.at(epoch);
         let (a, b) = (self.similarity.prepare(pair.a), self.similarity.prepare(pair.b)); // [n, d] each
         let direction = |anchors: &Tensor<B, 2>, others: &Tensor<B, 2>, keys: Keys<B>| {
