@@ -34,6 +34,12 @@ impl RunFolder {
     /// that is no run folder.
     pub fn open(path: &Path, resolved: &str, hash: &str, policy: IfThere) -> Result<Self, Error> {
         let folder = Self { path: path.to_path_buf() };
+        if path.is_file() {
+            return Err(Error::with_help(
+                format!("`{}` is a file, and a run needs a folder", path.display()),
+                "choose another --out",
+            ));
+        }
         let there = path.exists()
             && fs::read_dir(path)
                 .map_err(Error::io("cannot read", path))?

@@ -114,6 +114,19 @@ fn names_and_types() {
             ),
             ("no TOML", said_of("layers = 2", "layers = = 2")),
             ("a name that is no folder name", said_of("\"good\"", "\"a/b\"")),
+            ("no name", said_of("name = \"good\"\n", "")),
+            ("a table written as a list", said_of("[data]", "[[data]]")),
+            ("an unknown metric", said_of("[train]", "[evaluate]\nmetrics = [\"recal\"]\n\n[train]")),
+            ("an unknown choice", said_of("epochs = 1", "epochs = 1\nselect = \"tset\"")),
+            ("a number for a list", said_of("[train]", "[evaluate]\ncutoffs = 20\n\n[train]")),
+            ("a fraction for a whole number", said_of("dim = 8", "dim = 1.5")),
+            ("less than nothing", said_of("dim = 8", "dim = -8")),
+            (
+                "a wrong type in an inner table",
+                said_of("temperature = 0.2", "temperature = { from = \"a\", to = 1 }"),
+            ),
+            ("a misspelt key in an inner table", said_of("users = 120", "usrs = 120")),
+            ("views of sequences", said_of("\"edge_dropout\"", "\"crop\"")),
         ],
     );
 }
@@ -133,6 +146,18 @@ fn ranges() {
             ("cut-offs", said_of("[train]", "[evaluate]\ncutoffs = [0]\n\n[train]")),
             ("learning rate", said_of("[train]", "[optimizer]\ntype = \"adam\"\nlr = -1\n\n[train]")),
             ("an unknown backend", said_of("[train]", "[device]\nbackend = \"fles\"\n\n[train]")),
+            ("a seed that TOML could not hold", said_of("name = \"good\"", "name = \"good\"\nseed = -1")),
+            (
+                "shares of more than all",
+                said_of("type = \"ratio\"", "type = \"ratio\"\ntest = 0.5\nvalidation = 0.5"),
+            ),
+            ("a schedule", said_of("temperature = 0.2", "temperature = { from = 0.2, to = 0, over = 3 }")),
+            (
+                "no path",
+                said_of("synthetic = { users = 120, items = 90, interactions = 1500 }", "format = \"csv\""),
+            ),
+            ("a path too", said_of("[data]", "[data]\npath = \"set\"")),
+            ("threads", said_of("[train]", "[device]\nthreads = 5000\n\n[train]")),
         ],
     );
 }
@@ -147,6 +172,11 @@ fn overrides() {
             ("out of range", said_of_set(&["train.epochs=3", "contrast.temperature=-1"])),
             ("misspelt", said_of_set(&["contrast.temprature=0.1"])),
             ("a word for a number", said_of_set(&["encoder.layers=two"])),
+            ("no value", said_of_set(&["train.epochs="])),
+            ("a value for a table", said_of_set(&["train=3"])),
+            ("an unclosed list", said_of_set(&["evaluate.cutoffs=[10"])),
+            ("an unknown table", said_of_set(&["contrst.weight=1"])),
+            ("a default out of range", said_of_set(&["data.synthetic.noise=2"])),
         ],
     );
 }
@@ -185,6 +215,15 @@ fn combinations() {
             ("select by a metric that is not computed", said_of_set(&["train.select_by=recall@50"])),
             ("patience without selection", said_of_set(&["train.select=last", "train.patience=3"])),
             ("merge one side", said_of_set(&["contrast.sides=user", "contrast.merge=true"])),
+            ("a metric without selection", said_of_set(&["train.select=last", "train.select_by=recall@20"])),
+            ("refit without selection", said_of_set(&["train.select=last", "train.refit=true"])),
+            (
+                "negatives without a contrast",
+                said_of_file(&without_contrast.replace(
+                    "[views]\ntype = \"edge_dropout\"\nrate = 0.1\n",
+                    "[negatives]\ntype = \"in_batch\"\n",
+                )),
+            ),
             (
                 "a key of the other mode",
                 said_of(
@@ -194,6 +233,14 @@ fn combinations() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_backend_that_is_not_in_this_build_is_named_with_its_feature() {
+    if cfg!(feature = "wgpu") {
+        return;
+    }
+    snapshot("backend", &[("a backend that is not compiled in", said_of_set(&["device.backend=wgpu"]))]);
 }
 
 /// What is said of data files.
@@ -206,6 +253,17 @@ fn said_of_data(files: &[(&str, &[u8])]) -> String {
     let text = GOOD
         .replace("synthetic = { users = 120, items = 90, interactions = 1500 }", "path = \"set\"")
         .replace("type = \"ratio\"", "type = \"files\"\nvalidation = 0.1");
+    fs::write(folder.path().join("my.toml"), text).unwrap();
+    told(folder.path(), &["run", "my.toml", "--quiet"])
+}
+
+/// What is said of one file, divided by ratio.
+fn said_of_one_file(name: &str, content: &str, format: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    fs::write(folder.path().join("data").join(name), content).unwrap();
+    let data = format!("path = \"{name}\"\nformat = \"{format}\"");
+    let text = GOOD.replace("synthetic = { users = 120, items = 90, interactions = 1500 }", &data);
     fs::write(folder.path().join("my.toml"), text).unwrap();
     told(folder.path(), &["run", "my.toml", "--quiet"])
 }
@@ -231,6 +289,26 @@ fn data() {
                 "a pair in both parts",
                 said_of_data(&[("train.txt", b"0 1 2\n1 2 3\n"), ("test.txt", b"1 4\n0 3 2\n")]),
             ),
+            ("a control character", said_of_data(&[("train.txt", b"0 1 2\n1 2\x003\n"), test])),
+            ("an empty line", said_of_data(&[("train.txt", b"0 1 2\n\n1 3\n"), test])),
+            (
+                "a validation file and a share",
+                said_of_data(&[("train.txt", b"0 1 2\n"), ("valid.txt", b"0 4\n"), test]),
+            ),
+            ("one file for a split of parts", said_of_data(&[("all.txt", b"0 1 2\n")])),
+            (
+                "a field too many",
+                said_of_one_file("x.inter", "user_id:token\titem_id:token\n1\t2\n1\t3\t4\n", "atomic"),
+            ),
+            ("another column", said_of_one_file("x.csv", "user,product\n1,2\n", "csv")),
+            ("no number", said_of_one_file("x.csv", "user,item,at\n1,2,now\n", "csv\"\ncolumns.time = \"at")),
+            ("no ratings", said_of_one_file("x.txt", "0 1 2\n1 2 3\n", "lightgcn\"\nmin_rating = 4 # \"")),
+            (
+                "nothing left",
+                said_of_one_file("x.txt", "0 1 2\n1 2 3\n", "lightgcn\"\nk_core = { user = 5 } # \""),
+            ),
+            ("nobody has a test item", said_of_one_file("x.txt", "0 1\n1 2\n", "lightgcn")),
+            ("a user twice in sequences", said_of_one_file("x.txt", "1 2 3\n1 4 5\n", "sequence")),
             ("EASE that would not fit", {
                 let encoder = "type = \"ease\"\nmemory_limit_gib = 1e-6\n";
                 let text = GOOD.replace("type = \"light_gcn\"\ndim = 8\nlayers = 2\n", encoder);
@@ -261,6 +339,8 @@ fn run_folders() {
     let foreign = run(&["run", "my.toml", "--quiet", "--out", "mine"]);
     assert_eq!(fs::read_to_string(folder.path().join("mine/letter.txt")).unwrap(), "dear");
     let missing = run(&["run", "nothing.toml"]);
+    let file = run(&["run", "my.toml", "--quiet", "--out", "my.toml"]);
+    let threads = run(&["run", "my.toml", "--quiet", "--threads", "5000"]);
     snapshot(
         "run_folders",
         &[
@@ -269,6 +349,8 @@ fn run_folders() {
             ("an unfinished run", unfinished),
             ("a folder of something else", foreign),
             ("no experiment", missing),
+            ("a file", file),
+            ("threads", threads),
         ],
     );
 }

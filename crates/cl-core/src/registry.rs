@@ -37,7 +37,8 @@ impl Problem {
     }
 }
 
-/// The verdict of a configuration on itself: the name of the offending key, and why.
+/// The verdict of a configuration on itself: the name of the offending key, and why. For a key of an inner table the
+/// reason begins with its name: `("synthetic", "users: must be 1 or more, got 0")`.
 pub type Check = Result<(), (&'static str, String)>;
 
 /// `Ok` if the value is as it must be, else the key and the reason.
@@ -75,10 +76,19 @@ impl Spans {
         Self { whole: table.span(), keys }
     }
 
-    /// The value of `key` if it was typed, else the whole table.
+    /// The value of `key` if it was typed, else the inner table that it belongs to, else the whole table.
     #[must_use]
     pub fn at(&self, key: &str) -> Range<usize> {
-        self.keys.get(key).unwrap_or(&self.whole).clone()
+        match (self.keys.get(key), key.rsplit_once('.')) {
+            (Some(span), _) => span.clone(),
+            (None, Some((table, _))) => self.at(table),
+            (None, None) => self.whole.clone(),
+        }
+    }
+
+    /// The key whose value stands at `span`.
+    fn key_at(&self, span: &Range<usize>) -> Option<&str> {
+        self.keys.iter().find(|(_, at)| *at == span).map(|(key, _)| key.as_str())
     }
 }
 
@@ -246,27 +256,81 @@ pub fn read<C: DeserializeOwned>(
     let spans = Spans::of(&table);
     let keys: Vec<(String, Range<usize>)> =
         table.get_ref().keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
-    let config = C::deserialize(toml::de::Deserializer::from(table)).map_err(|error| {
-        let message = error.message().to_string();
-        let span = error.span().filter(|span| !span.is_empty()).unwrap_or(spans.whole.clone());
-        let mut problem = Problem::new(span, message.clone());
-        // serde names the unknown field and the known ones in backticks: "unknown field `a`, expected one of `b`, `c`".
-        if let Some(rest) =
-            message.strip_prefix("unknown field ").or(message.strip_prefix("unknown variant "))
-        {
-            let mut words = rest.split('`').skip(1).step_by(2);
-            let found = words.next().unwrap_or_default().to_string();
-            if let Some((_, key)) = keys.iter().find(|(key, _)| *key == found) {
-                problem.span = key.clone();
-            }
-            if let Some(near) = nearest(&found, words) {
-                problem.help = Some(format!("did you mean `{near}`?"));
-            }
-        }
-        problem
-    })?;
-    validate(&config).map_err(|(key, why)| Problem::new(spans.at(key), format!("`{key}` {why}")))?;
+    let config = C::deserialize(toml::de::Deserializer::from(table))
+        .map_err(|error| unreadable(&error, &spans, &keys))?;
+    validate(&config).map_err(|(key, why)| refused(&spans, key, &why))?;
     Ok((config, spans))
+}
+
+/// What serde says about a table, in the words of a person who types TOML.
+fn unreadable(error: &toml::de::Error, spans: &Spans, keys: &[(String, Range<usize>)]) -> Problem {
+    let message = error.message();
+    let span = error.span().filter(|span| !span.is_empty()).unwrap_or(spans.whole.clone());
+    if let Some(words) = in_plain_words(message) {
+        let key = spans.key_at(&span).map(|key| format!("`{key}`: ")).unwrap_or_default();
+        return Problem::new(span, key + &words);
+    }
+    let mut problem = Problem::new(span, message);
+    // serde names the unknown field and the known ones in backticks: "unknown field `a`, expected one of `b`, `c`".
+    if let Some(rest) = message.strip_prefix("unknown field ").or(message.strip_prefix("unknown variant ")) {
+        let mut words = rest.split('`').skip(1).step_by(2);
+        let found = words.next().unwrap_or_default().to_string();
+        if let Some((_, key)) = keys.iter().find(|(key, _)| *key == found) {
+            problem.span = key.clone();
+        }
+        if let Some(near) = nearest(&found, words) {
+            problem.help = Some(format!("did you mean `{near}`?"));
+        }
+    } else if let Some(key) = message.strip_prefix("missing field ") {
+        problem.message = format!("{key} is missing");
+    }
+    problem
+}
+
+/// serde's "invalid type: string \"two\", expected usize" without the names of Rust's types; `None` for anything else.
+fn in_plain_words(message: &str) -> Option<String> {
+    let rest = ["invalid type: ", "invalid value: ", "invalid "]
+        .iter()
+        .find_map(|start| message.strip_prefix(start))?;
+    let (found, expected) = rest.split_once(", expected ")?;
+    let expected = match expected {
+        "usize" | "u8" | "u16" | "u32" | "u64" => "a whole number, 0 or more",
+        "isize" | "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    let named =
+        [("integer ", "the whole number "), ("floating point ", "the number "), ("boolean ", "the boolean ")];
+    let found = match (
+        found,
+        named.iter().find_map(|(serde, ours)| Some(format!("{ours}{}", found.strip_prefix(serde)?))),
+    ) {
+        ("sequence", _) => "an array".to_string(),
+        ("map", _) => "a table".to_string(),
+        // What does not fit into 64 bits is read as more.
+        (_, Some(named)) => match named.strip_suffix(" as i128").or(named.strip_suffix(" as u128")) {
+            Some(large) => format!("{large}, which is too large"),
+            None => named,
+        },
+        (other, None) if other.starts_with("string ") => format!("the {other}"),
+        (other, None) => other.to_string(),
+    };
+    Some(format!("found {found}, expected {expected}"))
+}
+
+/// A value that its configuration refuses. An inner table names its own key first: `users: must be …`.
+fn refused(spans: &Spans, key: &str, why: &str) -> Problem {
+    let is_key = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    match why.split_once(": ").filter(|(inner, _)| is_key(inner)) {
+        Some((inner, why)) => {
+            let path = format!("{key}.{inner}");
+            Problem::new(spans.at(&path), format!("`{path}`: {why}"))
+        }
+        None => Problem::new(spans.at(key), format!("`{key}`: {why}")),
+    }
 }
 
 /// The candidate nearest to what was typed, if it is near enough to be a slip of the finger.
@@ -307,10 +371,19 @@ mod tests {
     struct Star {
         points: u32,
         rate: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        middle: Option<Point>,
+    }
+    /// A place; y is x unless it is given.
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Point {
+        x: f64,
+        y: Option<f64>,
     }
     impl Default for Star {
         fn default() -> Self {
-            Self { points: 5, rate: 0.5 }
+            Self { points: 5, rate: 0.5, middle: None }
         }
     }
     impl Shape for Star {
@@ -324,7 +397,9 @@ mod tests {
         fn validate(&self) -> Check {
             ensure((0.0..1.0).contains(&self.rate), "rate", || {
                 format!("must be in [0, 1), got {}", self.rate)
-            })
+            })?;
+            let y = self.middle.as_ref().map_or(0.0, |middle| middle.y.unwrap_or(middle.x));
+            ensure(y <= 1.0, "middle", || format!("y: must be at most 1, got {y}"))
         }
         fn build(self) -> Box<dyn Shape> {
             Box::new(self)
@@ -354,13 +429,34 @@ mod tests {
         assert_eq!((place.as_str(), help.as_str()), ("poinst", "did you mean `points`?"));
         assert!(message.starts_with("unknown field `poinst`"), "{message}");
         let (place, message, _) = at("type = \"star\"\nrate = 1.5");
-        assert_eq!((place.as_str(), message.as_str()), ("1.5", "`rate` must be in [0, 1), got 1.5"));
+        assert_eq!((place.as_str(), message.as_str()), ("1.5", "`rate`: must be in [0, 1), got 1.5"));
         let (place, message, _) = at("type = \"star\"\nrate = \"high\"");
-        assert_eq!(place, "\"high\"");
-        assert!(message.contains("expected f64"), "{message}");
+        let expected = "`rate`: found the string \"high\", expected a number";
+        assert_eq!((place.as_str(), message.as_str()), ("\"high\"", expected));
+        for (points, found) in [
+            ("-1", "the whole number `-1`"),
+            ("1.5", "the number `1.5`"),
+            ("true", "the boolean `true`"),
+            ("[1]", "an array"),
+            ("{}", "a table"),
+            ("99999999999999999999", "the whole number `99999999999999999999`, which is too large"),
+        ] {
+            let (place, message, _) = at(&format!("type = \"star\"\npoints = {points}"));
+            assert_eq!(place, points);
+            assert_eq!(message, format!("`points`: found {found}, expected a whole number, 0 or more"));
+        }
         let (place, message, help) = at("type = \"strat\"");
         assert_eq!((place.as_str(), message.as_str()), ("\"strat\"", "no shape named `strat`"));
         assert_eq!(help, "did you mean `star`? There are: star");
+        let (place, message, _) = at("type = \"star\"\nmiddle = { x = 2.0, y = 9.0 }");
+        assert_eq!((place.as_str(), message.as_str()), ("9.0", "`middle.y`: must be at most 1, got 9"));
+        let (place, message, _) = at("type = \"star\"\nmiddle = { x = 7.0 }");
+        assert_eq!(
+            (place.as_str(), message.as_str()),
+            ("{ x = 7.0 }", "`middle.y`: must be at most 1, got 7")
+        );
+        let (place, message, _) = at("type = \"star\"\nmiddle = { y = 1.0 }");
+        assert_eq!((place.as_str(), message.as_str()), ("{ y = 1.0 }", "`x` is missing"));
         assert_eq!(at("points = 5").1, "[shape] needs a `type`");
         assert_eq!(at("type = 5").1, "`type` of shape must be a string, found an integer");
     }

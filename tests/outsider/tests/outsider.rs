@@ -70,7 +70,7 @@ fn their_mistakes_are_told_at_their_place() {
     // The caret stands under the key: ` 1 | views.rte=0.1` and `   :       ^^^`.
     assert!(said.contains("\n 1 | views.rte=0.1\n   :       ^^^\n"), "{said}");
     let said = mistake("contrast.margin=3.0");
-    assert!(said.contains("`margin` must be in (0, 2], got 3"), "{said}");
+    assert!(said.contains("`margin`: must be in (0, 2], got 3"), "{said}");
     assert!(said.contains("\n   :                 ^^^\n"), "{said}");
     let said = mistake("views.type=popularity_dropuot");
     assert!(said.contains("did you mean `popularity_dropout`?"), "{said}");

@@ -24,7 +24,7 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     data: DataRoot,
     /// Steps to take
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
     /// Threads [default: device.threads, else one for each core]
     #[arg(long, value_name = "N")]

@@ -33,6 +33,10 @@ fn device(text: &Text) -> Result<DeviceConfig, Error> {
 
 /// Uses so many threads from here on; 0 = one for each core.
 fn use_threads(threads: usize) -> Result<(), Error> {
+    // The limit of device.threads; far more would take minutes to start.
+    if threads > 1024 {
+        return Err(Error::other(format!("--threads must be at most 1024, got {threads}")));
+    }
     // This thread is one of them: a step goes back and forth between Burn's operations and kernels many times, and
     // handing over to a sleeping thread each time costs more than some kernels.
     let built = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global();

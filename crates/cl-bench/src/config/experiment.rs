@@ -190,7 +190,7 @@ impl<B: TrainBackend> Experiment<B> {
                 {
                     if let Some(table) = tables.take(name)? {
                         let message = format!(
-                            "[{name}] and encoder `{}` do not go together: it is not trained",
+                            "[{name}] and encoder `{}` do not go together: the encoder is not trained",
                             encoder.name
                         );
                         return Err(Problem::new(table.span(), message).with_help(format!("remove [{name}]")));
@@ -203,7 +203,7 @@ impl<B: TrainBackend> Experiment<B> {
             }
         };
 
-        let (head, _) = read(Spanned::new(0..tables.end, tables.root), check_head)?;
+        let (head, _) = read(Spanned::new(0..0, tables.root), check_head)?;
         let protocol = ["data", "split", "evaluate"].map(|name| resolved[name].to_string()).concat();
         let select = training.as_ref().map_or("", |training| training.train.select.name());
         let protocol_hash = hash(&format!("{protocol}{select}"));
@@ -303,12 +303,14 @@ impl<B: TrainBackend> Contrasting<B> {
                     views.name, encoder.name
                 );
                 Problem::new(views.spans.whole.clone(), message)
+                    .with_help("choose another of the two: `cl-bench list views`, `cl-bench list encoder`")
             })?;
         }
         contrast.component.accepts(negatives.component.kind()).map_err(|why| {
             let (contrast, name) = (contrast.name, negatives.name);
             let message = format!("negatives `{name}` and contrast `{contrast}` do not go together: {why}");
             Problem::new(negatives.spans.whole.clone(), message)
+                .with_help("choose another of the two: `cl-bench list negatives`, `cl-bench list contrast`")
         })?;
         let contrast = Self {
             contrast: contrast.component,
@@ -323,7 +325,7 @@ fn check_head(head: &Head) -> cl_core::registry::Check {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let ok = !head.name.is_empty() && head.name.chars().all(plain) && !head.name.starts_with('.');
     cl_core::registry::ensure(ok, "name", || {
-        format!("names a folder: letters, digits, `-`, `_` and `.`, got \"{}\"", head.name)
+        format!("must be letters, digits, `-`, `_` and `.`, as it names a folder, got \"{}\"", head.name)
     })?;
     cl_core::registry::ensure(head.seed < 1 << 63, "seed", || {
         format!("must be below 2^63, got {}", head.seed)

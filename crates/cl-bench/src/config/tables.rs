@@ -104,7 +104,8 @@ impl TrainConfig {
             "chooses among epochs, and with select = \"last\" there is no choice".into()
         })?;
         ensure(self.patience == 0 || self.select != Select::Last, "patience", || {
-            "stops when the selected metric no longer rises, and with select = \"last\" none is selected by"
+            "waits for the selecting metric to rise, and with select = \"last\" there is none; remove it, or select \
+             = \"validation\""
                 .into()
         })
     }

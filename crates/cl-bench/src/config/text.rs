@@ -95,14 +95,17 @@ impl Text {
             let line = &self.all[span.clone()];
             let set = parse_override(line, span.start)?;
             let dots = line.split('=').next().unwrap_or_default().matches('.').count();
-            merge(root.get_mut(), set, dots).map_err(|message| Problem::new(span.clone(), message))?;
+            merge(root.get_mut(), set, dots).map_err(|name| {
+                Problem::new(span.clone(), format!("`{name}` is not a table, so nothing in it can be set"))
+                    .with_help(format!("write --set {name}=VALUE"))
+            })?;
         }
         Ok(root)
     }
 }
 
 fn not_toml(error: &toml::de::Error, offset: usize) -> Problem {
-    Problem::new(shift(error.span().unwrap_or(0..0), offset), error.message())
+    Problem::new(shift(error.span().unwrap_or(0..0), offset), format!("not TOML: {}", error.message()))
 }
 
 fn shift(span: Range<usize>, offset: usize) -> Range<usize> {
@@ -116,6 +119,10 @@ fn parse_override(line: &str, offset: usize) -> Result<DeTable<'_>, Problem> {
         let problem = Problem::new(whole, format!("`{line}` is not key=value"));
         return Err(problem.with_help("write --set contrast.temperature=0.1"));
     };
+    if value.trim().is_empty() {
+        let problem = Problem::new(whole, format!("`{line}` has no value"));
+        return Err(problem.with_help("an empty string is written \"\""));
+    }
     match DeTable::parse(line) {
         Ok(table) => Ok(shift_table(table.into_inner(), offset)),
         Err(_) if !value.contains(['"', '\'', '[', '{']) && !path.trim().is_empty() => {
@@ -133,7 +140,8 @@ fn parse_override(line: &str, offset: usize) -> Result<DeTable<'_>, Problem> {
     }
 }
 
-/// Puts a table over another, going down `depth` levels; what is deeper is replaced as a whole.
+/// Puts a table over another, going down `depth` levels; what is deeper is replaced as a whole. On the way there must
+/// be tables: the error is the key that is none.
 fn merge<'a>(root: &mut DeTable<'a>, over: DeTable<'a>, depth: usize) -> Result<(), String> {
     for (key, value) in over {
         let name: &str = key.get_ref();
@@ -141,7 +149,7 @@ fn merge<'a>(root: &mut DeTable<'a>, over: DeTable<'a>, depth: usize) -> Result<
             let under = root.get_mut(name).map(Spanned::get_mut);
             match (under, value.into_inner()) {
                 (Some(DeValue::Table(under)), DeValue::Table(over)) => merge(under, over, depth - 1)?,
-                _ => return Err(format!("`{name}` is not a table, so nothing in it can be set")),
+                _ => return Err(name.to_string()),
             }
         } else {
             root.remove(name);
