@@ -46,7 +46,18 @@ fn told(folder: &Path, arguments: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(1), "{arguments:?} ended with {:?}", output.status);
     assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
     let text = String::from_utf8(output.stderr).unwrap();
-    text.replace(&folder.display().to_string(), "FOLDER")
+    without_hashes(&text.replace(&folder.display().to_string(), "FOLDER"))
+}
+
+/// Hashes change with every new key.
+fn without_hashes(text: &str) -> String {
+    let is_hash = |word: &str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    let word = |word: &str| match word.split_at_checked(16) {
+        Some((hash, end)) if is_hash(hash) && !end.starts_with(char::is_alphanumeric) => format!("HASH{end}"),
+        _ => word.to_string(),
+    };
+    words.map(word).collect()
 }
 
 /// What is said of the good experiment with one text in the place of another.
@@ -146,7 +157,7 @@ fn ranges() {
             ("cut-offs", said_of("[train]", "[evaluate]\ncutoffs = [0]\n\n[train]")),
             ("learning rate", said_of("[train]", "[optimizer]\ntype = \"adam\"\nlr = -1\n\n[train]")),
             ("an unknown backend", said_of("[train]", "[device]\nbackend = \"fles\"\n\n[train]")),
-            ("a seed that TOML could not hold", said_of("name = \"good\"", "name = \"good\"\nseed = -1")),
+            ("a negative seed", said_of("name = \"good\"", "name = \"good\"\nseed = -1")),
             (
                 "shares of more than all",
                 said_of("type = \"ratio\"", "type = \"ratio\"\ntest = 0.5\nvalidation = 0.5"),
@@ -307,7 +318,7 @@ fn data() {
                 "nothing left",
                 said_of_one_file("x.txt", "0 1 2\n1 2 3\n", "lightgcn\"\nk_core = { user = 5 } # \""),
             ),
-            ("nobody has a test item", said_of_one_file("x.txt", "0 1\n1 2\n", "lightgcn")),
+            ("too few to hold any out", said_of_one_file("x.txt", "0 1\n1 2\n", "lightgcn")),
             ("a user twice in sequences", said_of_one_file("x.txt", "1 2 3\n1 4 5\n", "sequence")),
             ("EASE that would not fit", {
                 let encoder = "type = \"ease\"\nmemory_limit_gib = 1e-6\n";

@@ -283,6 +283,7 @@ fn unreadable(error: &toml::de::Error, spans: &Spans, keys: &[(String, Range<usi
         }
     } else if let Some(key) = message.strip_prefix("missing field ") {
         problem.message = format!("{key} is missing");
+        problem.help = Some(format!("write {} = …", key.trim_matches('`')));
     }
     problem
 }

@@ -62,6 +62,8 @@ fn the_hash_follows_all_that_can_change_a_result_and_nothing_else() {
     for set in ["train.checkpoint_every=3", "device.threads=2", "seed=2024", "optimizer.lr=0.001"] {
         assert_eq!(hash(&file, &[set]), plain, "{set}");
     }
+    let swapped = XSIMGCL.replace("dim = 8\nlayers = 2\n", "layers = 2 # l\ndim = 8\n");
+    assert_eq!(hash(&place.file("swapped.toml", &swapped), &[]), plain, "order and comments mean nothing");
     let both = hash(&file, &["train.epochs=4", "train.epochs=3"]);
     assert_eq!(both, plain, "the last of two settings counts");
 }
