@@ -37,7 +37,7 @@ fn users_of(part: &UserItems) -> Vec<u32> {
 pub(crate) fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfig) -> Evaluation {
     let users = users_of(&split.test);
     let masks: &[&UserItems] = if config.mask_history { &[&split.train, &split.validation] } else { &[] };
-    let rankings = ranker.rank(&users, masks, config.depth());
+    let rankings = ranker.rank(&users, masks, config.depth(), config.score);
     let per_user = evaluate(&rankings, &split.test, &config.metrics, &config.cutoffs);
     let counts = split.train.item_counts(split.items.len());
     let slices = config.slices.iter().map(|slice| {
@@ -79,7 +79,7 @@ pub(crate) fn selection_metrics(
         return Vec::new();
     }
     let masks: &[&UserItems] = if config.mask_history { &[train] } else { &[] };
-    let rankings = ranker.rank(&users, masks, config.depth());
+    let rankings = ranker.rank(&users, masks, config.depth(), config.score);
     evaluate(&rankings, part, &config.metrics, &config.cutoffs).mean()
 }
 

@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 use cl_data::UserItems;
-use cl_eval::{RankBackend, Rankings, Scorer, rank, rank_embeddings};
+use cl_eval::{RankBackend, Rankings, Score, Scorer, rank, rank_embeddings};
 
 /// Ranks the catalogue.
 pub trait Ranker {
     /// The best items of each user, masked ones left out.
-    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize) -> Rankings;
+    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings;
 
     /// The embeddings behind it, if there are any.
     fn embeddings(&self) -> Option<Embeddings> {
@@ -35,8 +35,8 @@ pub struct ByEmbeddings<B: RankBackend> {
 }
 
 impl<B: RankBackend> Ranker for ByEmbeddings<B> {
-    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize) -> Rankings {
-        rank_embeddings(self.users.clone(), self.items.clone(), users, masks, cutoff)
+    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings {
+        rank_embeddings(self.users.clone(), self.items.clone(), users, masks, cutoff, score)
     }
 
     fn embeddings(&self) -> Option<Embeddings> {
@@ -52,7 +52,7 @@ impl<B: RankBackend> Ranker for ByEmbeddings<B> {
 pub struct ByScores(pub Box<dyn Scorer>);
 
 impl Ranker for ByScores {
-    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize) -> Rankings {
-        rank(&*self.0, users, masks, cutoff)
+    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings {
+        rank(&score.of(&*self.0), users, masks, cutoff)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn_flex::Flex;
 use cl_data::UserItems;
-use cl_eval::{ItemGroups, Metric, by_item_group, catalogue, evaluate, rank_embeddings};
+use cl_eval::{ItemGroups, Metric, Score, by_item_group, catalogue, evaluate, rank_embeddings};
 
 type Table = burn::tensor::Tensor<Flex, 2>;
 
@@ -12,7 +12,7 @@ fn main() {
     let test = UserItems::from_pairs(4, [(0, 1), (1, 0), (2, 3), (3, 1)].into_iter());
     let embeddings = Table::from_data([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], &Default::default());
 
-    let rankings = rank_embeddings(embeddings.clone(), embeddings, &[0, 1, 2, 3], &[&train], 2);
+    let rankings = rank_embeddings(embeddings.clone(), embeddings, &[0, 1, 2, 3], &[&train], 2, Score::Raw);
     let result = evaluate(&rankings, &test, &[Metric::Recall, Metric::Ndcg], &[1, 2]);
     println!("{:?}", result.mean());
     println!("{:?}", catalogue(&rankings, &train.item_counts(4), &[2]));

@@ -6,7 +6,7 @@
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use cl_data::UserItems;
-use cl_eval::{ItemGroups, Metric, by_item_group, catalogue, evaluate, rank_embeddings};
+use cl_eval::{ItemGroups, Metric, Score, by_item_group, catalogue, evaluate, rank_embeddings};
 use std::time::Instant;
 
 fn main() {
@@ -48,7 +48,8 @@ fn measure(users: usize, items: usize, dim: usize, cutoff: usize) {
     );
     for _ in 0..3 {
         let start = Instant::now();
-        let rankings = rank_embeddings(user_table.clone(), item_table.clone(), &rows, &[&train], cutoff);
+        let rankings =
+            rank_embeddings(user_table.clone(), item_table.clone(), &rows, &[&train], cutoff, Score::Raw);
         let ranked = start.elapsed();
         let counts = train.item_counts(items);
         let recall = evaluate(&rankings, &test, &Metric::ALL, &[cutoff.div_ceil(2), cutoff]).mean()[1].1;

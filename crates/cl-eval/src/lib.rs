@@ -21,6 +21,7 @@ pub mod metric;
 mod per_user;
 mod rank;
 mod rank_backend;
+mod score;
 mod select;
 mod slice;
 
@@ -29,4 +30,5 @@ pub use metric::{Metric, UnknownMetric};
 pub use per_user::{PerUser, evaluate};
 pub use rank::{NO_ITEM, Rankings, Scorer, rank};
 pub use rank_backend::{RankBackend, portable_top_k, rank_embeddings};
+pub use score::Score;
 pub use slice::{GroupMetrics, ItemGroups, UserGroups, by_item_group, by_user_group};

@@ -1,6 +1,7 @@
 //! Ranking by dot product of embedding tables, on any Burn backend.
 
 use crate::rank::{NO_ITEM, Rankings, check};
+use crate::score::Score;
 use crate::select::TopK;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -20,8 +21,9 @@ pub trait RankBackend: Backend {
         rows: &[u32],
         masks: &[&UserItems],
         cutoff: usize,
+        score: Score,
     ) -> Rankings {
-        portable_top_k::<Self>(users, items, rows, masks, cutoff)
+        portable_top_k::<Self>(users, items, rows, masks, cutoff, score)
     }
 }
 
@@ -33,8 +35,9 @@ impl<B: RankBackend, C: CheckpointStrategy> RankBackend for Autodiff<B, C> {
         rows: &[u32],
         masks: &[&UserItems],
         cutoff: usize,
+        score: Score,
     ) -> Rankings {
-        B::top_k(users.primitive, items.primitive, rows, masks, cutoff)
+        B::top_k(users.primitive, items.primitive, rows, masks, cutoff, score)
     }
 }
 
@@ -42,6 +45,7 @@ impl<B: RankBackend, C: CheckpointStrategy> RankBackend for Autodiff<B, C> {
 ///
 /// `rows` are rows of `users` and also the user ids for the `masks`; the user's items in any mask are left
 /// out. Higher score first, smaller item id among equals. For cosine similarity, normalise the tables first.
+/// `score` tells what becomes of the product before it is ranked.
 ///
 /// # Shapes
 ///
@@ -62,8 +66,10 @@ pub fn rank_embeddings<B: RankBackend>(
     rows: &[u32],
     masks: &[&UserItems],
     cutoff: usize,
+    score: Score,
 ) -> Rankings {
-    B::top_k(users.into_primitive().tensor(), items.into_primitive().tensor(), rows, masks, cutoff)
+    let (users, items) = (users.into_primitive().tensor(), items.into_primitive().tensor());
+    B::top_k(users, items, rows, masks, cutoff, score)
 }
 
 /// Users of a tile of the portable ranking.
@@ -84,6 +90,7 @@ pub fn portable_top_k<B: Backend>(
     rows: &[u32],
     masks: &[&UserItems],
     cutoff: usize,
+    score: Score,
 ) -> Rankings {
     let [n, m, _] = check_tables::<B>(&users, &items);
     if let Some(row) = rows.iter().find(|&&row| row as usize >= n) {
@@ -104,6 +111,7 @@ pub fn portable_top_k<B: Backend>(
             let width = ITEMS.min(m - first);
             let tile = items.clone().narrow(0, first, width).transpose(); // [dim, width]
             let mut scores = to_host(block.clone().matmul(tile)); // [rows, width]
+            score.apply(&mut scores);
             for ((top, &user), scores) in top.iter_mut().zip(rows).zip(scores.chunks_exact_mut(width)) {
                 for mask in masks {
                     let masked = mask.of(user as usize);

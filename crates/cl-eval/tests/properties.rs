@@ -4,7 +4,9 @@
 use burn::tensor::{Tensor, TensorData};
 use cl_data::UserItems;
 use cl_eval::baseline::{EaseConfig, ItemKnnConfig};
-use cl_eval::{Metric, RankBackend, Rankings, Scorer, evaluate, portable_top_k, rank, rank_embeddings};
+use cl_eval::{
+    Metric, RankBackend, Rankings, Score, Scorer, evaluate, portable_top_k, rank, rank_embeddings,
+};
 use proptest::prelude::*;
 
 const USERS: usize = 5;
@@ -63,7 +65,14 @@ fn both<B: RankBackend>(
 ) -> (Rankings, Rankings) {
     let (u, i) = (users.clone().into_primitive().tensor(), items.clone().into_primitive().tensor());
     let rows = all_users();
-    (rank_embeddings(users, items, &rows, masks, cutoff), portable_top_k::<B>(u, i, &rows, masks, cutoff))
+    // With saturated scores and with the scores themselves; the latter are returned.
+    let of = |score| {
+        let fast = rank_embeddings(users.clone(), items.clone(), &rows, masks, cutoff, score);
+        (fast, portable_top_k::<B>(u.clone(), i.clone(), &rows, masks, cutoff, score))
+    };
+    let (fast, portable) = of(Score::Sigmoid);
+    assert_eq!(fast, portable);
+    of(Score::Raw)
 }
 
 proptest! {
@@ -145,15 +154,16 @@ fn autodiff_ranks_on_the_inner_backend() {
     let seed = [1, -2, 0, 3, 1, -1, 2];
     let (users, items) = (embeddings::<B>(USERS, 4, &seed), embeddings::<B>(90, 4, &seed));
     let (users, items) = (users.require_grad(), items.require_grad());
-    let inner = rank_embeddings(users.clone().inner(), items.clone().inner(), &all_users(), &[], 10);
-    assert_eq!(rank_embeddings(users, items, &all_users(), &[], 10), inner);
+    let inner =
+        rank_embeddings(users.clone().inner(), items.clone().inner(), &all_users(), &[], 10, Score::Raw);
+    assert_eq!(rank_embeddings(users, items, &all_users(), &[], 10, Score::Raw), inner);
 }
 
 #[test]
 #[should_panic(expected = "differ in their dimension")]
 fn tables_of_different_dimensions_are_refused() {
     let (users, items) = (embeddings::<burn_flex::Flex>(2, 3, &[1]), embeddings(2, 4, &[1]));
-    let _ = rank_embeddings(users, items, &[0], &[], 1);
+    let _ = rank_embeddings(users, items, &[0], &[], 1, Score::Raw);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::bipartite::BipartiteGraph;
@@ -16,6 +17,22 @@ pub enum Normalization {
     Symmetric,
     /// `D^-1 A`: the mean over neighbours.
     Left,
+}
+
+/// What an adjacency is made of besides the graph. A [`Normalization`] alone stands for it without self-loops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Weighting {
+    /// How edges are weighted.
+    pub normalization: Normalization,
+    /// Whether every node is also its own neighbour: A + I in the place of A, degrees one larger (Kipf & Welling
+    /// 2017). Views drop edges between users and items, never these.
+    pub self_loops: bool,
+}
+
+impl From<Normalization> for Weighting {
+    fn from(normalization: Normalization) -> Self {
+        Self { normalization, self_loops: false }
+    }
 }
 
 /// A sparse matrix in compressed rows, with pieces of about equal numbers of edges for threads to share.
@@ -38,17 +55,7 @@ impl Csr {
     /// A matrix from its rows.
     #[must_use]
     pub fn new(offsets: Vec<u32>, columns: Vec<u32>, values: Vec<f32>) -> Self {
-        let rows = offsets.len() - 1;
-        let mut pieces = vec![0];
-        let mut start = 0;
-        for row in 0..rows {
-            // An empty row still costs a write, so rows count too.
-            let weight = offsets[row + 1] as usize + row + 1;
-            if weight - start >= PIECE || row + 1 == rows {
-                pieces.push(row as u32 + 1);
-                start = weight;
-            }
-        }
+        let pieces = pieces(&offsets);
         Self { offsets, columns, values, pieces }
     }
 
@@ -65,6 +72,22 @@ impl Csr {
     }
 }
 
+/// Row ranges of about [`PIECE`] values.
+fn pieces(offsets: &[u32]) -> Vec<u32> {
+    let rows = offsets.len() - 1;
+    let mut pieces = vec![0];
+    let mut start = 0;
+    for row in 0..rows {
+        // An empty row still costs a write, so rows count too.
+        let weight = offsets[row + 1] as usize + row + 1;
+        if weight - start >= PIECE || row + 1 == rows {
+            pieces.push(row as u32 + 1);
+            start = weight;
+        }
+    }
+    pieces
+}
+
 /// A handle to a normalised adjacency: the host matrix, its transpose, and device copies made on first use.
 ///
 /// Clones are the same adjacency; [`same`](Self::same) tells whether two handles are.
@@ -73,7 +96,7 @@ pub struct Adjacency(Arc<Shared>);
 
 struct Shared {
     graph: Arc<BipartiteGraph>,
-    normalization: Normalization,
+    weighting: Weighting,
     forward: Csr,
     /// `None` where the matrix is symmetric.
     transposed: Option<Csr>,
@@ -83,12 +106,12 @@ struct Shared {
 impl Adjacency {
     /// The adjacency of a whole graph. O(nodes + edges).
     #[must_use]
-    pub fn new(graph: Arc<BipartiteGraph>, normalization: Normalization) -> Self {
-        Self::build(graph, normalization, None, true)
+    pub fn new(graph: Arc<BipartiteGraph>, weighting: impl Into<Weighting>) -> Self {
+        Self::build(graph, weighting.into(), None, true)
     }
 
     /// The adjacency of the edges that `keep` marks. With `renormalize` their weights come from the degrees that are
-    /// left (SGL); without, they keep the weights of the whole graph. O(nodes + edges).
+    /// left (SGL); without, they keep the weights of the whole graph. O(nodes + edges), by all threads.
     ///
     /// # Panics
     ///
@@ -96,65 +119,48 @@ impl Adjacency {
     #[must_use]
     pub fn dropped(&self, keep: &[bool], renormalize: bool) -> Self {
         assert_eq!(keep.len(), self.0.graph.edges(), "marks and edges must be equally many");
-        Self::build(self.0.graph.clone(), self.0.normalization, Some(keep), renormalize)
+        Self::build(self.0.graph.clone(), self.0.weighting, Some(keep), renormalize)
     }
 
     fn build(
         graph: Arc<BipartiteGraph>,
-        normalization: Normalization,
+        weighting: Weighting,
         keep: Option<&[bool]>,
         renormalize: bool,
     ) -> Self {
-        let (users, items) = (graph.users(), graph.items());
-        let kept = |edge: usize| keep.is_none_or(|keep| keep[edge]);
-        let (mut offsets, mut columns) = (Vec::with_capacity(users + items + 1), Vec::new());
-        columns.reserve_exact(2 * graph.edges());
+        let nodes = graph.nodes();
+        let neighbours = Neighbours { graph: &graph, keep, self_loops: weighting.self_loops };
+        let counts: Vec<u32> = (0..nodes).into_par_iter().map(|node| neighbours.count(node)).collect();
+        let mut offsets = Vec::with_capacity(nodes + 1);
         offsets.push(0);
-        for user in 0..users {
-            let edges = graph.edges_of(user).zip(graph.items_of(user));
-            columns.extend(edges.filter(|(edge, _)| kept(*edge)).map(|(_, &item)| users as u32 + item));
-            offsets.push(columns.len() as u32);
-        }
-        for item in 0..items {
-            let edges = graph.item_edges_of(item).iter().zip(graph.users_of(item));
-            columns.extend(edges.filter(|(edge, _)| kept(**edge as usize)).map(|(_, &user)| user));
-            offsets.push(columns.len() as u32);
-        }
-        let degree = |node: usize| -> u32 {
-            if renormalize {
-                offsets[node + 1] - offsets[node]
-            } else if node < users {
-                graph.items_of(node).len() as u32
-            } else {
-                graph.users_of(node - users).len() as u32
-            }
-        };
+        let mut end = 0;
+        offsets.extend(counts.iter().map(|count| {
+            end += count;
+            end
+        }));
         // f64 roots, so that a weight is the nearest f32 to 1/√(d_u d_i).
-        let inverse: Vec<f64> = (0..users + items)
-            .map(|node| match (degree(node), normalization) {
-                (0, _) => 0.0,
-                (degree, Normalization::Symmetric) => 1.0 / f64::from(degree).sqrt(),
-                (degree, Normalization::Left) => 1.0 / f64::from(degree),
+        let inverse: Vec<f64> = (0..nodes)
+            .into_par_iter()
+            .map(|node| {
+                let degree = if renormalize { counts[node] } else { neighbours.count_of_all(node) };
+                match (degree, weighting.normalization) {
+                    (0, _) => 0.0,
+                    (degree, Normalization::Symmetric) => 1.0 / f64::from(degree).sqrt(),
+                    (degree, Normalization::Left) => 1.0 / f64::from(degree),
+                }
             })
             .collect();
-        let values = |of: &dyn Fn(usize, usize) -> f64| -> Vec<f32> {
-            (0..users + items)
-                .flat_map(|row| {
-                    columns[offsets[row] as usize..offsets[row + 1] as usize].iter().map(move |&c| (row, c))
-                })
-                .map(|(row, column)| of(row, column as usize) as f32)
-                .collect()
+        let pieces = pieces(&offsets);
+        let of = |value: &(dyn Fn(usize, usize) -> f64 + Sync)| {
+            let (columns, values) = neighbours.filled(&offsets, &pieces, value);
+            Csr { offsets: offsets.clone(), columns, values, pieces: pieces.clone() }
         };
-        let (forward, transposed) = match normalization {
-            Normalization::Symmetric => (values(&|row, column| inverse[row] * inverse[column]), None),
-            Normalization::Left => {
-                (values(&|row, _| inverse[row]), Some(values(&|_, column| inverse[column])))
-            }
+        let (forward, transposed) = match weighting.normalization {
+            Normalization::Symmetric => (of(&|row, column| inverse[row] * inverse[column]), None),
+            // The pattern is symmetric, so the transpose has the same rows and columns and other values.
+            Normalization::Left => (of(&|row, _| inverse[row]), Some(of(&|_, column| inverse[column]))),
         };
-        // The pattern is symmetric, so the transpose has the same rows and columns and other values.
-        let transposed = transposed.map(|values| Csr::new(offsets.clone(), columns.clone(), values));
-        let forward = Csr::new(offsets, columns, forward);
-        Self(Arc::new(Shared { graph, normalization, forward, transposed, device: Mutex::default() }))
+        Self(Arc::new(Shared { graph, weighting, forward, transposed, device: Mutex::default() }))
     }
 
     /// The graph that this is an adjacency of (with all edges, also those that were dropped).
@@ -200,6 +206,95 @@ impl Adjacency {
     }
 }
 
+/// The neighbours of each node that are left.
+struct Neighbours<'a> {
+    graph: &'a BipartiteGraph,
+    /// A mark for each edge; without, all are left.
+    keep: Option<&'a [bool]>,
+    self_loops: bool,
+}
+
+impl Neighbours<'_> {
+    /// Calls `visit` with each neighbour that is left, ascending.
+    fn visit(&self, node: usize, mut visit: impl FnMut(usize)) {
+        let users = self.graph.users();
+        if node < users {
+            // Users stand before items, so a user itself comes before its neighbours, and an item after them.
+            if self.self_loops {
+                visit(node);
+            }
+            for (edge, &item) in self.graph.edges_of(node).zip(self.graph.items_of(node)) {
+                if self.keep.is_none_or(|keep| keep[edge]) {
+                    visit(users + item as usize);
+                }
+            }
+        } else {
+            let (edges, from) = (self.graph.item_edges_of(node - users), self.graph.users_of(node - users));
+            for (&edge, &user) in edges.iter().zip(from) {
+                if self.keep.is_none_or(|keep| keep[edge as usize]) {
+                    visit(user as usize);
+                }
+            }
+            if self.self_loops {
+                visit(node);
+            }
+        }
+    }
+
+    /// Number of neighbours that are left.
+    fn count(&self, node: usize) -> u32 {
+        if self.keep.is_none() {
+            return self.count_of_all(node);
+        }
+        let mut count = 0;
+        self.visit(node, |_| count += 1);
+        count
+    }
+
+    /// Number of neighbours, those that were dropped too.
+    fn count_of_all(&self, node: usize) -> u32 {
+        let users = self.graph.users();
+        let edges = if node < users {
+            self.graph.items_of(node).len()
+        } else {
+            self.graph.users_of(node - users).len()
+        };
+        edges as u32 + u32::from(self.self_loops)
+    }
+
+    /// Columns and values of all rows, piece by piece in parallel.
+    fn filled(
+        &self,
+        offsets: &[u32],
+        pieces: &[u32],
+        value: &(dyn Fn(usize, usize) -> f64 + Sync),
+    ) -> (Vec<u32>, Vec<f32>) {
+        let stored = offsets[offsets.len() - 1] as usize;
+        let (mut columns, mut values) = (vec![0; stored], vec![0.0; stored]);
+        let mut tasks = Vec::with_capacity(pieces.len());
+        let mut rest = (&mut columns[..], &mut values[..]);
+        for piece in pieces.windows(2) {
+            let rows = piece[0] as usize..piece[1] as usize;
+            let stored = (offsets[rows.end] - offsets[rows.start]) as usize;
+            let (columns, after_columns) = rest.0.split_at_mut(stored);
+            let (values, after_values) = rest.1.split_at_mut(stored);
+            rest = (after_columns, after_values);
+            tasks.push((rows, columns, values));
+        }
+        tasks.into_par_iter().for_each(|(rows, columns, values)| {
+            let mut at = 0;
+            for row in rows {
+                self.visit(row, |column| {
+                    columns[at] = column as u32;
+                    values[at] = value(row, column) as f32;
+                    at += 1;
+                });
+            }
+        });
+        (columns, values)
+    }
+}
+
 impl std::fmt::Debug for Adjacency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Adjacency({} nodes, {} values)", self.nodes(), self.0.forward.values.len())
@@ -241,6 +336,24 @@ mod tests {
         assert_eq!(renormalised.csr().values[0], std::f32::consts::FRAC_1_SQRT_2);
         assert_eq!(whole.dropped(&keep, false).csr().values[0], 0.5);
         assert!(!whole.same(&renormalised) && whole.same(&whole.clone()));
+    }
+
+    #[test]
+    fn with_self_loops_each_node_is_its_own_neighbour() {
+        let loops = Weighting { self_loops: true, ..Weighting::default() };
+        let whole = Adjacency::new(Arc::new(small()), loops);
+        let csr = whole.csr();
+        // Degrees, itself among them: u0 3, u1 1, u2 3, i0 2, i1 3, i2 1, i3 2.
+        assert_eq!(csr.offsets, [0, 3, 4, 7, 9, 12, 13, 15]);
+        assert_eq!(csr.columns, [0, 4, 6, 1, 2, 3, 4, 2, 3, 0, 2, 4, 5, 0, 6]);
+        let near = |a: f32, b: f64| assert!((f64::from(a) - b).abs() < 1e-7, "{a} for {b}");
+        near(csr.values[0], 1.0 / 3.0);
+        near(csr.values[2], 1.0 / 6.0_f64.sqrt()); // u0-i3
+        near(csr.values[3], 1.0); // u1 has nothing else
+        // Without any edge what is left are the loops: of weight 1, or of the whole graph's weight.
+        let none = [false; 4];
+        assert_eq!(whole.dropped(&none, true).csr().values, [1.0; 7]);
+        near(whole.dropped(&none, false).csr().values[0], 1.0 / 3.0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use cl_core::encoder::Senses;
 use cl_core::{Encoder, StreamKey};
 
-use crate::adjacency::Normalization;
+use crate::adjacency::Weighting;
 use crate::bipartite::BipartiteGraph;
 use crate::input::GraphInput;
 use crate::kernels::GraphBackend;
@@ -21,7 +21,7 @@ pub trait GraphEncoder {
     fn senses(&self) -> Senses;
 
     /// How the edges of its graph are weighted.
-    fn normalization(&self) -> Normalization;
+    fn weighting(&self) -> Weighting;
 
     /// The encoder with initial parameters drawn from `key`.
     fn init<B: GraphBackend>(

@@ -15,7 +15,7 @@ mod plan;
 mod source;
 pub mod views;
 
-pub use adjacency::{Adjacency, Csr, Normalization};
+pub use adjacency::{Adjacency, Csr, Normalization, Weighting};
 pub use bipartite::BipartiteGraph;
 pub use encoder::GraphEncoder;
 pub use init::Init;

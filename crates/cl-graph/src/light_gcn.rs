@@ -8,7 +8,7 @@ use cl_core::registry::{Check, ensure};
 use cl_core::{Encoder, Request, StreamKey};
 use serde::{Deserialize, Serialize};
 
-use crate::adjacency::Normalization;
+use crate::adjacency::{Normalization, Weighting};
 use crate::bipartite::BipartiteGraph;
 use crate::encoder::GraphEncoder;
 use crate::init::{Init, check};
@@ -28,6 +28,8 @@ pub struct LightGcnConfig {
     pub include_layer_zero: bool,
     /// How edges are weighted.
     pub normalization: Normalization,
+    /// Whether each node is its own neighbour: no in LightGCN; yes in early versions of LightGCN-PyTorch.
+    pub self_loops: bool,
     /// The law of the initial embeddings.
     pub init: Init,
     /// Gain of `xavier_uniform` (default 1), standard deviation of `normal` (default 0.1).
@@ -42,6 +44,7 @@ impl Default for LightGcnConfig {
             layers: 3,
             include_layer_zero: true,
             normalization: Normalization::Symmetric,
+            self_loops: false,
             init: Init::XavierUniform,
             init_scale: None,
         }
@@ -83,8 +86,8 @@ impl GraphEncoder for LightGcnConfig {
         Senses { structure: true, noise: true, layers: self.layers, final_is }
     }
 
-    fn normalization(&self) -> Normalization {
-        self.normalization
+    fn weighting(&self) -> Weighting {
+        Weighting { normalization: self.normalization, self_loops: self.self_loops }
     }
 
     fn init<B: GraphBackend>(

@@ -8,7 +8,7 @@ use cl_core::registry::Check;
 use cl_core::{Encoder, Request, StreamKey};
 use serde::{Deserialize, Serialize};
 
-use crate::adjacency::Normalization;
+use crate::adjacency::Weighting;
 use crate::bipartite::BipartiteGraph;
 use crate::encoder::GraphEncoder;
 use crate::init::{Init, check};
@@ -65,8 +65,8 @@ impl GraphEncoder for MatrixFactorizationConfig {
         Senses { structure: false, noise: true, layers: 0, final_is: Some(0) }
     }
 
-    fn normalization(&self) -> Normalization {
-        Normalization::Symmetric
+    fn weighting(&self) -> Weighting {
+        Weighting::default()
     }
 
     fn init<B: GraphBackend>(

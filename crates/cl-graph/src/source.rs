@@ -11,7 +11,7 @@ use cl_core::{Request, Rows, StreamKey};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::adjacency::{Adjacency, Normalization};
+use crate::adjacency::{Adjacency, Weighting};
 use crate::bipartite::BipartiteGraph;
 use crate::input::{GraphInput, Output};
 
@@ -79,7 +79,7 @@ impl GraphSource {
     /// An empty graph; with `negatives`, a user who took every item.
     pub fn new(
         graph: Arc<BipartiteGraph>,
-        normalization: Normalization,
+        weighting: impl Into<Weighting>,
         sampler: Sampler,
         batch_size: usize,
         negatives: bool,
@@ -97,7 +97,7 @@ impl GraphSource {
         let edge_users = (0..graph.users())
             .flat_map(|user| std::iter::repeat_n(user as u32, graph.items_of(user).len()))
             .collect();
-        let clean = GraphInput::clean(Adjacency::new(graph.clone(), normalization));
+        let clean = GraphInput::clean(Adjacency::new(graph.clone(), weighting));
         Ok(Self { graph, clean, sampler, batch_size, active, order: None, edge_users })
     }
 
@@ -213,6 +213,7 @@ impl Source for GraphSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adjacency::Normalization;
     use crate::bipartite::tests::small;
 
     fn source(sampler: Sampler, batch: usize) -> GraphSource {

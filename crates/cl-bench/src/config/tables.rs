@@ -1,7 +1,7 @@
 //! Tables without a `type`.
 
 use cl_core::registry::{Check, ensure};
-use cl_eval::Metric;
+use cl_eval::{Metric, Score};
 use cl_graph::Sampler;
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,8 @@ pub struct EvaluateConfig {
     pub slices: Vec<Slice>,
     /// Whether items that the user took before are left out of the ranking.
     pub mask_history: bool,
+    /// What becomes of a score before it is ranked.
+    pub score: Score,
 }
 
 impl Default for EvaluateConfig {
@@ -144,6 +146,7 @@ impl Default for EvaluateConfig {
             metrics: Metric::ALL.to_vec(),
             slices: vec![Slice::UserDegree, Slice::ItemPopularity],
             mask_history: true,
+            score: Score::Raw,
         }
     }
 }

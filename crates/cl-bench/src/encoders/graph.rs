@@ -47,7 +47,7 @@ where
         let graph = Arc::new(BipartiteGraph::new(pairs.offsets(), pairs.items(), session.items));
         let source = GraphSource::new(
             graph.clone(),
-            self.0.normalization(),
+            self.0.weighting(),
             session.training.train.sampler,
             session.training.train.batch_size,
             session.training.objective.negatives_per_positive() > 0,

@@ -1,6 +1,7 @@
 //! Ranking by dot product on host memory: score tile → mask → top-K, never users × items.
 
 use crate::rank::{NO_ITEM, Rankings, check};
+use crate::score::Score;
 use crate::select::TopK;
 use cl_data::UserItems;
 use rayon::prelude::*;
@@ -12,7 +13,7 @@ const BLOCK: usize = 64;
 /// (whole micro-kernels) and no multiple of 512 (columns of a tile would fall on the same cache lines).
 const TILE: usize = 504;
 
-/// Ranks all items by dot product for each user of `rows`.
+/// Ranks all items by dot product, or what `score` makes of it, for each user of `rows`.
 ///
 /// `users` is `[n, dim]` and `items` is `[m, dim]`, both row after row; `rows` are rows of `users`, and user
 /// ids for the `masks`, whose items never enter a list. Ties go to the smaller item id.
@@ -37,6 +38,7 @@ pub fn top_k(
     rows: &[u32],
     masks: &[&UserItems],
     cutoff: usize,
+    score: Score,
 ) -> Rankings {
     assert!(dim > 0, "embeddings need a dimension of at least 1, got 0");
     for (name, table) in [("users", users), ("items", items)] {
@@ -60,6 +62,7 @@ pub fn top_k(
                 let first = tile * TILE;
                 let width = TILE.min(m - first);
                 block.multiply(packed, dim, width);
+                score.apply(&mut block.scores);
                 block.mask(rows, masks, first, width);
                 for (row, &user) in rows.iter().enumerate() {
                     let scores = &block.scores[row * TILE..row * TILE + width];
@@ -214,7 +217,7 @@ mod tests {
             (0..n as u32).flat_map(|user| (0..40).map(move |k| (user, (user * 31 + k * 37) % m as u32)));
         let mask = UserItems::from_pairs(n, pairs);
         let rows: Vec<u32> = (0..n as u32).rev().collect();
-        let rankings = top_k(&users, &items, dim, &rows, &[&mask], 30);
+        let rankings = top_k(&users, &items, dim, &rows, &[&mask], 30, Score::Raw);
         for (row, &user) in rows.iter().enumerate() {
             assert_eq!(rankings.of(row), plain(&users, &items, dim, user, &mask, 30), "user {user}");
         }
@@ -227,9 +230,9 @@ mod tests {
             |table: Vec<f32>| table.iter().enumerate().map(|(i, x)| x + (i as f32).sin()).collect::<Vec<_>>();
         let (users, items) = (noisy(table(n, dim, 3)), noisy(table(m, dim, 4)));
         let all: Vec<u32> = (0..n as u32).collect();
-        let crowd = top_k(&users, &items, dim, &all, &[], 5);
+        let crowd = top_k(&users, &items, dim, &all, &[], 5, Score::Raw);
         for user in [0usize, 63, 64, 69] {
-            let alone = top_k(&users, &items, dim, &[user as u32], &[], 5);
+            let alone = top_k(&users, &items, dim, &[user as u32], &[], 5, Score::Raw);
             assert_eq!(alone.scores, crowd.scores[user * 5..user * 5 + 5]);
             assert_eq!(alone.items, crowd.items[user * 5..user * 5 + 5]);
         }
@@ -242,7 +245,7 @@ mod tests {
         let rows: Vec<u32> = (0..300).collect();
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| top_k(&users, &items, 10, &rows, &[], 7))
+            pool.install(|| top_k(&users, &items, 10, &rows, &[], 7, Score::Raw))
         };
         assert_eq!(with(1), with(3));
     }
@@ -250,12 +253,12 @@ mod tests {
     #[test]
     #[should_panic(expected = "the score of user 1 for item 2 is NaN")]
     fn nan_embeddings_are_refused() {
-        let _ = top_k(&[1.0, 1.0], &[0.0, 1.0, f32::NAN], 1, &[1], &[], 1);
+        let _ = top_k(&[1.0, 1.0], &[0.0, 1.0, f32::NAN], 1, &[1], &[], 1, Score::Raw);
     }
 
     #[test]
     #[should_panic(expected = "row 2 is to be ranked, and the user table has 2 rows")]
     fn rows_beyond_the_table_are_refused() {
-        let _ = top_k(&[1.0, 1.0], &[0.0], 1, &[2], &[], 1);
+        let _ = top_k(&[1.0, 1.0], &[0.0], 1, &[2], &[], 1, Score::Raw);
     }
 }

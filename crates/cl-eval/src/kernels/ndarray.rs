@@ -3,6 +3,7 @@
 use crate::kernels::host;
 use crate::rank::Rankings;
 use crate::rank_backend::{RankBackend, check_tables, portable_top_k};
+use crate::score::Score;
 use burn::tensor::backend::Backend;
 use burn_ndarray::{
     FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, QuantElement, SharedArray,
@@ -23,14 +24,15 @@ where
         rows: &[u32],
         masks: &[&UserItems],
         cutoff: usize,
+        score: Score,
     ) -> Rankings {
         let [_, _, dim] = check_tables::<Self>(&users, &items);
         if let (NdArrayTensor::F32(u), NdArrayTensor::F32(i)) = (&users, &items)
             && let (Some(u), Some(i)) = (u.view().as_slice(), i.view().as_slice())
         {
-            return host::top_k(u, i, dim, rows, masks, cutoff);
+            return host::top_k(u, i, dim, rows, masks, cutoff, score);
         }
         // Tables of another precision, or a transposed or sliced view.
-        portable_top_k::<Self>(users, items, rows, masks, cutoff)
+        portable_top_k::<Self>(users, items, rows, masks, cutoff, score)
     }
 }
