@@ -1,8 +1,9 @@
 //! The run folder: where a run leaves what other programs read.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::Error;
 
@@ -10,7 +11,27 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held as long as the folder is worked in; the system lets it go with the process.
+    _lock: Option<Arc<fs::File>>,
 }
+
+/// All that a run leaves, the result first and the mark that makes the folder a run's last: what a kill leaves of an
+/// emptied folder is an unfinished run.
+const FILES: [&str; 13] = [
+    "result.json",
+    "checkpoint",
+    "checkpoint-refit",
+    "metrics.jsonl",
+    "metrics-refit.jsonl",
+    "topk.tsv",
+    "per_user.tsv",
+    "embeddings.safetensors",
+    "users.tsv",
+    "items.tsv",
+    "experiment.toml",
+    "resolved.toml",
+    "experiment_hash",
+];
 
 /// What to do about a folder that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +54,7 @@ impl RunFolder {
     /// A folder of a finished or unfinished run without leave to overwrite or resume it; one of another experiment; one
     /// that is no run folder.
     pub fn open(path: &Path, resolved: &str, hash: &str, policy: IfThere) -> Result<Self, Error> {
-        let folder = Self { path: path.to_path_buf() };
+        let mut folder = Self { path: path.to_path_buf(), _lock: None };
         if path.is_file() {
             return Err(Error::with_help(
                 format!("`{}` is a file, and a run needs a folder", path.display()),
@@ -53,6 +74,7 @@ impl RunFolder {
                     "choose another --out",
                 ));
             }
+            folder.lock()?;
             match policy {
                 IfThere::Refuse if folder.is_finished() => {
                     return Err(Error::with_help(
@@ -66,9 +88,7 @@ impl RunFolder {
                         "--resume goes on with it, --overwrite starts anew",
                     ));
                 }
-                IfThere::Overwrite => {
-                    fs::remove_dir_all(path).map_err(Error::io("cannot remove", path))?;
-                }
+                IfThere::Overwrite => folder.clear()?,
                 IfThere::Resume => {
                     let theirs = folder.read("experiment_hash")?;
                     if theirs.trim() != hash {
@@ -92,8 +112,39 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(Error::io("cannot make the folder", path))?;
         // The hash comes first: it marks the folder as a run's.
         folder.write("experiment_hash", format!("{hash}\n").as_bytes())?;
+        folder.lock()?;
         folder.write("resolved.toml", resolved.as_bytes())?;
         Ok(folder)
+    }
+
+    /// Takes the folder for this process.
+    fn lock(&mut self) -> Result<(), Error> {
+        let path = self.file("experiment_hash");
+        let file = fs::File::open(&path).map_err(Error::io("cannot open", &path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::with_help(
+                format!("another process works in `{}`", self.path.display()),
+                "wait for it, or choose another --out",
+            )),
+            // A file system without locks is no reason not to work.
+            Ok(()) | Err(TryLockError::Error(_)) => {
+                self._lock = Some(Arc::new(file));
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes what a run left, and nothing else.
+    fn clear(&self) -> Result<(), Error> {
+        for name in FILES {
+            let path = self.file(name);
+            if path.is_dir() {
+                fs::remove_dir_all(&path).map_err(Error::io("cannot remove", &path))?;
+            } else if path.exists() {
+                fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// The folder.
@@ -112,6 +163,14 @@ impl RunFolder {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.file("result.json").exists()
+    }
+
+    /// Whether `--max-steps` ended the training of a finished run, so that it can go on.
+    #[must_use]
+    pub(crate) fn is_cut_short(&self) -> bool {
+        let result = fs::read_to_string(self.file("result.json"));
+        let result = result.ok().and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+        result.is_some_and(|result| result["cut_short"] == true)
     }
 
     /// Writes a file whole or not at all: under a temporary name, then renamed.

@@ -13,6 +13,7 @@ mod encoders;
 mod error;
 mod evaluate;
 mod folder;
+mod out;
 mod ranker;
 mod report;
 mod result;

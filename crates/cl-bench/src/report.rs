@@ -24,7 +24,7 @@ pub(crate) fn data_line(split: &Split) -> String {
 
 /// Metrics of the model and of the popularity ranking, with slices.
 pub(crate) fn table(outcome: &Outcome<'_>, config: &EvaluateConfig) -> String {
-    let popularity = popularity(outcome.split, config);
+    let popularity = popularity(&outcome.loaded.split, config);
     let mut text = String::new();
     let facts = &outcome.facts;
     text.push_str(&format!("\n{} (seed {})\n", facts.name, facts.seed));
@@ -36,6 +36,9 @@ pub(crate) fn table(outcome: &Outcome<'_>, config: &EvaluateConfig) -> String {
             training.best_epoch,
             crate::result::median(&training.timing.steps)
         ));
+    }
+    if outcome.training.as_ref().is_some_and(|training| training.cut_short) {
+        text.push_str("NOTE: --max-steps ended the training early; --resume goes on\n");
     }
     if let Some(watermark) = facts.watermark() {
         text.push_str(&format!("NOTE: {watermark}\n"));

@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use cl_core::StreamKey;
 use cl_data::{Ids, Split};
-use cl_eval::GroupMetrics;
+use cl_eval::{GroupMetrics, Score};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
 use crate::backend::TrainBackend;
-use crate::commands::run::TrainingFacts;
+use crate::commands::run::{LoadedSplit, TrainingFacts};
 use crate::config::{Experiment, Select};
 use crate::error::Error;
 use crate::evaluate::{Evaluation, representation};
@@ -26,6 +26,7 @@ pub(crate) struct Facts {
     pub(crate) select: Option<Select>,
     pub(crate) backend: String,
     pub(crate) mask_history: bool,
+    pub(crate) score: Score,
 }
 
 impl Facts {
@@ -38,13 +39,13 @@ impl Facts {
             select: experiment.training.as_ref().map(|training| training.train.select),
             backend: experiment.device.backend.clone(),
             mask_history: experiment.evaluate.mask_history,
+            score: experiment.evaluate.score,
         }
     }
 
     /// The sentence that every output of a run selected on the test part carries.
     pub(crate) fn watermark(&self) -> Option<&'static str> {
-        (self.select == Some(Select::Test))
-            .then_some("the epoch was selected on the test part: these numbers are optimistic and compare only with others selected so")
+        self.select.and_then(Select::watermark)
     }
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Seconds {
 /// All that a run found.
 pub(crate) struct Outcome<'a> {
     pub(crate) facts: Facts,
-    pub(crate) split: &'a Split,
+    pub(crate) loaded: &'a LoadedSplit,
     pub(crate) ranker: &'a dyn Ranker,
     /// Metrics on the validation part.
     pub(crate) valid: Vec<(String, f64)>,
@@ -70,7 +71,7 @@ pub(crate) struct Outcome<'a> {
 
 /// Writes all files; `result.json` comes last and marks the run as finished.
 pub(crate) fn write(folder: &RunFolder, outcome: &Outcome<'_>) -> Result<(), Error> {
-    let Outcome { split, evaluation, facts, .. } = outcome;
+    let Outcome { loaded: LoadedSplit { split, .. }, evaluation, facts, .. } = outcome;
     folder.write("users.tsv", ids(&split.users).as_bytes())?;
     folder.write("items.tsv", ids(&split.items).as_bytes())?;
     folder.write("topk.tsv", topk(evaluation, split).as_bytes())?;
@@ -155,7 +156,8 @@ fn groups(groups: &[GroupMetrics]) -> Value {
 
 /// The content of `result.json`.
 fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
-    let Outcome { facts, split, evaluation, training, seconds, key, .. } = outcome;
+    let Outcome { facts, loaded, evaluation, training, seconds, key, .. } = outcome;
+    let split = &loaded.split;
     let select = facts.select.map_or("none", Select::name);
     let slices: Map<_, _> =
         evaluation.slices.iter().map(|(name, slice)| (name.to_string(), groups(slice))).collect();
@@ -172,9 +174,13 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
         "protocol_hash": facts.protocol_hash,
         "selected_on": select,
         "best_epoch": training.as_ref().map(|training| training.best_epoch),
-        "refitted": training.as_ref().is_some_and(|training| training.refitted),
+        "refitted": training.as_ref().is_some_and(|training| training.refit.is_some()),
         "steps": training.as_ref().map(|training| training.steps),
         "last_loss": training.as_ref().map(|training| training.last_loss),
+        "cut_short": training.as_ref().is_some_and(|training| training.cut_short),
+        "refit": training.as_ref().and_then(|training| training.refit.as_ref()).map(|refit| {
+            json!({ "epochs": refit.epochs, "steps": refit.steps, "last_loss": refit.last_loss })
+        }),
         "data": {
             "users": split.users.len(),
             "items": split.items.len(),
@@ -183,8 +189,10 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
             "test": split.test.len(),
             "unseen_users": split.unseen_users,
             "unseen_items": split.unseen_items,
+            "filters": loaded.filters,
         },
         "history_masked": facts.mask_history,
+        "score": facts.score,
         "valid": metrics(&outcome.valid),
         "test": metrics(&evaluation.metrics),
         "slices": slices,
@@ -205,7 +213,7 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
         "peak_rss_bytes": peak_rss_bytes(),
         "threads": rayon::current_num_threads(),
         "backend": facts.backend,
-        "notes": split.notes,
+        "notes": loaded.notes,
     });
     if let Some(watermark) = facts.watermark() {
         result["watermark"] = json!(watermark);

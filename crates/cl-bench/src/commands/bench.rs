@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::run::{load_split, selection};
+use super::run::{LoadedSplit, load_split, selection};
 use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
@@ -13,6 +13,7 @@ use crate::config::{Experiment, Text};
 use crate::encoders::Kind;
 use crate::error::Error;
 use crate::evaluate::on_test;
+use crate::out;
 use crate::result::{median, peak_rss_bytes};
 use crate::train::{Clock, Progress, Session};
 
@@ -56,7 +57,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
         let Self { args, text, catalogue } = self;
         super::check_device::<B>(&device)?;
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
-        let (split, _, load) = load_split(&experiment, &args.data.path())?;
+        let LoadedSplit { split, seconds: load, .. } = load_split(&experiment, &args.data.path())?;
         let Experiment { encoder, training, evaluate, seed, .. } = experiment;
         let (Kind::Graph(model), Some(training)) = (encoder.kind(), training) else {
             return Err(Error::other("this encoder is not trained, so there is no step to time"));
@@ -108,7 +109,6 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
             }),
             "metrics": evaluation.metrics.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
         });
-        println!("{line}");
-        Ok(())
+        out::line(line)
     }
 }

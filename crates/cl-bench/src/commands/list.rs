@@ -3,6 +3,7 @@
 use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::components::Catalogue;
 use crate::error::Error;
+use crate::out;
 
 /// Prints the components, of one slot or of all.
 pub(crate) fn list(slot: Option<&str>, catalogue: &impl Catalogue) -> Result<(), Error> {
@@ -24,8 +25,7 @@ pub(crate) fn list(slot: Option<&str>, catalogue: &impl Catalogue) -> Result<(),
             format!("there are: {}", slots.join(", ")),
         ));
     }
-    for (of, name, summary) in rows.iter().filter(|(of, ..)| slot.is_none_or(|slot| slot == *of)) {
-        println!("{of:<12} {name:<22} {summary}");
-    }
-    Ok(())
+    let rows = rows.iter().filter(|(of, ..)| slot.is_none_or(|slot| slot == *of));
+    let lines: Vec<_> = rows.map(|(of, name, summary)| format!("{of:<12} {name:<22} {summary}")).collect();
+    out::line(lines.join("\n"))
 }

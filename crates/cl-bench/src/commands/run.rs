@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use cl_core::StreamKey;
-use cl_data::{Split, Train, UserItems, Validation};
+use cl_data::{FilterReport, Split, Train, UserItems, Validation};
 use clap::Args;
 
 use crate::backend::{OnBackend, TrainBackend, on_backend};
@@ -18,7 +18,7 @@ use crate::folder::{IfThere, RunFolder};
 use crate::ranker::{ByScores, Ranker};
 use crate::result::{Outcome, Seconds};
 use crate::train::{Clock, Progress, Selection, Session, Timing, Trained};
-use crate::{report, result};
+use crate::{out, report, result};
 
 /// Arguments of `run`.
 #[derive(Args, Debug, Clone)]
@@ -70,35 +70,41 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
         let started = Instant::now();
         super::check_device::<B>(&device)?;
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
-        let (split, load_seconds) = load(&experiment, args)?;
+        let loaded = load(&experiment, args)?;
+        let split = &loaded.split;
         let folder = open_folder(&experiment, text, args)?;
         if args.resume && folder.is_finished() {
-            say(args, &format!("{} is finished", folder.path().display()));
-            return Ok(());
+            if !folder.is_cut_short() {
+                say(args, &format!("{} is finished", folder.path().display()));
+                return Ok(());
+            }
+            // It goes on, and until it ends again there is no result.
+            let result = folder.file("result.json");
+            std::fs::remove_file(&result).map_err(Error::io("cannot remove", result))?;
         }
-        say(args, &report::data_line(&split));
+        say(args, &report::data_line(split));
 
         let facts = result::Facts::of(&experiment);
         let evaluate = experiment.evaluate.clone();
         let key = StreamKey::root(experiment.seed);
-        let bed = Bed { split: &split, device, folder: &folder, args, key };
+        let bed = Bed { split, device, folder: &folder, args, key };
         let Model { ranker, valid, training } =
             bed.model(experiment, || Experiment::read(text, &catalogue.components()))?;
 
         let evaluating = Instant::now();
-        let evaluation = on_test(&*ranker, &split, &evaluate);
+        let evaluation = on_test(&*ranker, split, &evaluate);
         let evaluate_seconds = evaluating.elapsed().as_secs_f64();
         let seconds = Seconds {
-            load: load_seconds,
+            load: loaded.seconds,
             evaluate: evaluate_seconds,
             total: started.elapsed().as_secs_f64(),
         };
         let outcome =
-            Outcome { facts, split: &split, ranker: &*ranker, valid, evaluation, training, seconds, key };
+            Outcome { facts, loaded: &loaded, ranker: &*ranker, valid, evaluation, training, seconds, key };
         result::write(&folder, &outcome)?;
         if !args.quiet {
-            println!("{}", report::table(&outcome, &evaluate));
-            println!("{}", folder.path().display());
+            out::line(report::table(&outcome, &evaluate))?;
+            out::line(folder.path().display())?;
         }
         Ok(())
     }
@@ -110,11 +116,22 @@ fn say(args: &RunArgs, line: &str) {
     }
 }
 
-/// The data of an experiment, divided, and the seconds that it took.
+/// The data of an experiment, divided.
+pub(crate) struct LoadedSplit {
+    pub(crate) split: Split,
+    /// What the filters did.
+    pub(crate) filters: FilterReport,
+    /// What a person should know of both.
+    pub(crate) notes: Vec<String>,
+    /// Seconds that it took.
+    pub(crate) seconds: f64,
+}
+
+/// Loads and divides the data of an experiment.
 pub(crate) fn load_split<B: TrainBackend>(
     experiment: &Experiment<B>,
     root: &std::path::Path,
-) -> Result<(Split, Vec<String>, f64), Error> {
+) -> Result<LoadedSplit, Error> {
     let started = Instant::now();
     let loaded = cl_data::load(&experiment.data, root, experiment.seed)?;
     let split = experiment.split.split(&loaded.source, experiment.seed)?;
@@ -132,24 +149,42 @@ pub(crate) fn load_split<B: TrainBackend>(
                 "set train.select = \"validation\"",
             ));
         }
+        if training.objective.negatives_per_positive() > 0 {
+            check_negatives(&split)?;
+        }
     }
     if split.test.is_empty() {
         return Err(Error::with_help("the test part is empty", "look at [split]: nothing could be measured"));
     }
     let mut notes = split.notes.clone();
-    let report = loaded.report;
-    if report.kept != report.read {
-        notes.insert(0, report.to_string());
+    let filters = loaded.report;
+    if filters.kept != filters.read {
+        notes.insert(0, filters.to_string());
     }
-    Ok((split, notes, started.elapsed().as_secs_f64()))
+    Ok(LoadedSplit { split, filters, notes, seconds: started.elapsed().as_secs_f64() })
 }
 
-fn load<B: TrainBackend>(experiment: &Experiment<B>, args: &RunArgs) -> Result<(Split, f64), Error> {
-    let (split, notes, seconds) = load_split(experiment, &args.data.path())?;
-    for note in notes {
+/// A user who took everything has no negative item, and would be searched for one for ever.
+fn check_negatives(split: &Split) -> Result<(), Error> {
+    let items = split.items.len();
+    match (0..split.users.len()).find(|&user| split.train.of(user).len() == items) {
+        None => Ok(()),
+        Some(user) => Err(Error::with_help(
+            format!(
+                "user `{}` took all {items} items in the training part, so that no negative can be sampled",
+                split.users.external(user)
+            ),
+            "remove the user, or choose an objective without negatives",
+        )),
+    }
+}
+
+fn load<B: TrainBackend>(experiment: &Experiment<B>, args: &RunArgs) -> Result<LoadedSplit, Error> {
+    let loaded = load_split(experiment, &args.data.path())?;
+    for note in &loaded.notes {
         say(args, &format!("note: {note}"));
     }
-    Ok((split, seconds))
+    Ok(loaded)
 }
 
 fn open_folder<B: TrainBackend>(
@@ -190,14 +225,23 @@ pub(crate) struct TrainingFacts {
     pub(crate) steps: u64,
     pub(crate) last_loss: f64,
     pub(crate) timing: Timing,
-    /// Whether the model was trained anew on training and validation part.
-    pub(crate) refitted: bool,
+    /// Whether `--max-steps` ended it before its epochs or its patience did.
+    pub(crate) cut_short: bool,
+    /// The second training, on training and validation part.
+    pub(crate) refit: Option<RefitFacts>,
+}
+
+/// What is known of a second training.
+pub(crate) struct RefitFacts {
+    pub(crate) epochs: usize,
+    pub(crate) steps: u64,
+    pub(crate) last_loss: f64,
 }
 
 impl From<Trained> for (Box<dyn Ranker>, TrainingFacts) {
     fn from(trained: Trained) -> Self {
-        let Trained { ranker, best_epoch, steps, last_loss, timing } = trained;
-        (ranker, TrainingFacts { best_epoch, steps, last_loss, timing, refitted: false })
+        let Trained { ranker, best_epoch, steps, last_loss, cut_short, timing } = trained;
+        (ranker, TrainingFacts { best_epoch, steps, last_loss, timing, cut_short, refit: None })
     }
 }
 
@@ -245,7 +289,8 @@ impl<B: TrainBackend> Bed<'_, B> {
                     self.args,
                     &format!("training anew on train and validation for {} epochs", facts.best_epoch),
                 );
-                training.train.epochs = facts.best_epoch.max(1);
+                let epochs = facts.best_epoch.max(1);
+                training.train.epochs = epochs;
                 training.train.select = Select::Last;
                 training.train.patience = 0;
                 let pairs = self.split.train.pairs().chain(self.split.validation.pairs());
@@ -253,7 +298,8 @@ impl<B: TrainBackend> Bed<'_, B> {
                 let nothing = Validation(UserItems::from_pairs(whole.users(), std::iter::empty()));
                 let selection = Selection::Validation(&nothing);
                 let trained = self.train(model, training, &evaluate, &whole, selection, "-refit")?;
-                facts.refitted = true;
+                facts.cut_short |= trained.cut_short;
+                facts.refit = Some(RefitFacts { epochs, steps: trained.steps, last_loss: trained.last_loss });
                 Ok(Model { ranker: trained.ranker, valid, training: Some(facts) })
             }
             (Kind::Graph(_), None) => unreachable!("an encoder that is trained was read with its training"),

@@ -5,6 +5,7 @@ use crate::cli::ExperimentArgs;
 use crate::components::Catalogue;
 use crate::config::{Experiment, Text};
 use crate::error::Error;
+use crate::out;
 
 /// Prints the resolved experiment.
 pub(crate) fn show(args: &ExperimentArgs, catalogue: &impl Catalogue) -> Result<(), Error> {
@@ -20,6 +21,5 @@ pub(crate) fn show(args: &ExperimentArgs, catalogue: &impl Catalogue) -> Result<
     }
     let resolved = on_backend(&backend, Resolve(&text, catalogue));
     let (resolved, hash) = resolved.unwrap_or_else(|| unreachable!("the backend was checked"))?;
-    print!("# hash {hash}\n{resolved}");
-    Ok(())
+    out::line(format_args!("# hash {hash}\n{}", resolved.trim_end()))
 }

@@ -244,7 +244,7 @@ impl<B: TrainBackend> Training<B> {
         let optimizer = tables.slot(&components.optimizer, Some("adam"))?;
         keep("optimizer", optimizer.resolved.clone());
         let (mut train, spans) = read(tables.take_or_empty("train")?, TrainConfig::validate)?;
-        train.complete();
+        train.complete(evaluate);
         keep("train", to_table(&train));
         check_selection(&train, &spans, split, evaluate)?;
         let (views, contrast) = Contrasting::read(tables, components, encoder, keep)?.unzip();

@@ -31,6 +31,14 @@ impl Select {
             Self::Test => "test",
         }
     }
+
+    /// The sentence that outputs of a run selected on the test part carry.
+    pub(crate) fn watermark(self) -> Option<&'static str> {
+        (self == Self::Test).then_some(
+            "the epoch was selected on the test part: these numbers are optimistic and compare only with others \
+             selected so",
+        )
+    }
 }
 
 /// `[train]`
@@ -45,8 +53,8 @@ pub struct TrainConfig {
     pub sampler: Sampler,
     /// Which epoch counts.
     pub select: Select,
-    /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`; recall@20 by default,
-    /// none with `select = "last"`.
+    /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`; by default recall@20,
+    /// or what comes nearest to it among those; none with `select = "last"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub select_by: Option<String>,
     /// Evaluations without a better one after which training stops; 0 = never.
@@ -77,10 +85,16 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Writes the default metric of a selection down.
-    pub(crate) fn complete(&mut self) {
+    /// Writes the default metric of a selection down: recall, or else the first metric, at 20, or else at the largest
+    /// cut-off.
+    pub(crate) fn complete(&mut self, evaluate: &EvaluateConfig) {
         if self.select != Select::Last {
-            self.select_by.get_or_insert_with(|| "recall@20".into());
+            let EvaluateConfig { metrics, cutoffs, .. } = evaluate;
+            let metric = metrics.iter().find(|metric| **metric == Metric::Recall).or(metrics.first());
+            let cutoff = if cutoffs.contains(&20) { 20 } else { evaluate.depth() };
+            self.select_by.get_or_insert_with(|| {
+                format!("{}@{cutoff}", metric.map_or("recall", |metric| metric.name()))
+            });
         }
     }
 

@@ -127,14 +127,23 @@ fn parse_override(line: &str, offset: usize) -> Result<DeTable<'_>, Problem> {
         Ok(table) => Ok(shift_table(table.into_inner(), offset)),
         Err(_) if !value.contains(['"', '\'', '[', '{']) && !path.trim().is_empty() => {
             let at = offset + path.len() + 1..whole.end;
-            let mut keys = path.trim().split('.').rev().map(str::trim);
-            let last = keys.next().unwrap_or_default();
-            let entry =
-                |key, value| DeTable::from_iter([(Spanned::new(whole.clone(), Cow::Borrowed(key)), value)]);
+            // Each key with its place, the innermost first.
+            let mut end = path.len();
+            let keys = path.split('.').rev().map(|part| {
+                let start = end - part.len();
+                end = start.saturating_sub(1);
+                let key = part.trim();
+                let start = offset + start + (part.len() - part.trim_start().len());
+                Spanned::new(start..start + key.len(), Cow::Borrowed(key))
+            });
             let value = Spanned::new(at, DeValue::String(Cow::Borrowed(value.trim())));
-            Ok(keys.fold(entry(last, value), |inner, key| {
-                entry(key, Spanned::new(whole.clone(), DeValue::Table(inner)))
-            }))
+            let nested = keys.fold(value, |inner, key| {
+                Spanned::new(whole.clone(), DeValue::Table(DeTable::from_iter([(key, inner)])))
+            });
+            match nested.into_inner() {
+                DeValue::Table(table) => Ok(table),
+                _ => unreachable!("split gives at least one key"),
+            }
         }
         Err(error) => Err(not_toml(&error, offset)),
     }
@@ -225,6 +234,11 @@ mod tests {
             (place.as_str(), message.as_str()),
             ("--set: a.b=2", "`a` is not a table, so nothing in it can be set")
         );
+        let bare = text("", &["a.word=x y"]);
+        let table = bare.parse().unwrap();
+        let DeValue::Table(inner) = table.get_ref().get("a").unwrap().get_ref() else { panic!() };
+        let (key, value) = inner.iter().next().unwrap();
+        assert_eq!((bare.locate(Problem::new(key.span(), "")).2.span, value.span().len()), (2..6, 3));
         let text = text("a = 1", &["b = 22"]);
         let table = text.parse().unwrap();
         let span = table.get_ref().get("b").unwrap().span();

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::Optimizer;
-use burn::record::{FullPrecisionSettings, NamedMpkFileRecorder, Record, Recorder};
+use burn::record::{FullPrecisionSettings, NamedMpkFileRecorder, Record, Recorder, RecorderError};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use cl_core::StreamKey;
@@ -90,17 +90,26 @@ impl State {
         Losses { total: total / n, objective: objective / n, contrast: contrast / n, l2: l2 / n }
     }
 
-    /// A line of `metrics.jsonl`.
-    pub(super) fn log_line(&self, part: &str, metrics: &[(String, f64)], seconds: f64) -> String {
+    /// A line of `metrics.jsonl`. `watermark` marks a run selected on the test part.
+    pub(super) fn log_line(
+        &self,
+        part: &str,
+        metrics: &[(String, f64)],
+        seconds: f64,
+        watermark: Option<&str>,
+    ) -> String {
         let metrics: serde_json::Map<_, _> =
             metrics.iter().map(|(name, value)| (name.clone(), serde_json::json!(value))).collect();
-        let line = serde_json::json!({
+        let mut line = serde_json::json!({
             "epoch": self.epochs_begun(),
             "steps": self.steps,
             "loss": self.means(),
             part: metrics,
             "seconds": seconds,
         });
+        if let Some(watermark) = watermark {
+            line["watermark"] = serde_json::json!(watermark);
+        }
         format!("{line}\n")
     }
 }
@@ -147,6 +156,9 @@ impl Checkpoints {
             fs::remove_dir_all(&folder).map_err(Error::io("cannot remove", &folder))?;
         }
         fs::create_dir_all(&folder).map_err(Error::io("cannot make the folder", &folder))?;
+        // The state counts its bytes, so they come first.
+        let synced = fs::File::open(&self.log).and_then(|log| log.sync_all());
+        synced.map_err(Error::io("cannot write", &self.log))?;
         record::<B, _>(model.clone().into_record(), folder.join("model"))?;
         record::<B, _>(optimizer.to_record(), folder.join("optimizer"))?;
         if let Some(best) = best {
@@ -216,6 +228,17 @@ impl Checkpoints {
     pub(super) fn cut_log(&self, state: &State) -> Result<(), Error> {
         let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&self.log);
         let file = open.map_err(Error::io("cannot open", &self.log))?;
+        let length = file.metadata().map_err(Error::io("cannot read", &self.log))?.len();
+        if length < state.log_length {
+            return Err(Error::with_help(
+                format!(
+                    "`{}` has {length} bytes, and the checkpoint knows of {}: lines are missing",
+                    self.log.display(),
+                    state.log_length
+                ),
+                "put the file back, or start anew with --overwrite",
+            ));
+        }
         file.set_len(state.log_length).map_err(Error::io("cannot cut", &self.log))
     }
 
@@ -234,13 +257,21 @@ impl Checkpoints {
 fn record<B: Backend, R: Record<B>>(item: R, path: PathBuf) -> Result<(), Error> {
     let shown = path.display().to_string();
     <Recorded as Recorder<B>>::record(&Recorded::new(), item, path)
-        .map_err(|error| Error::other(format!("cannot write the checkpoint `{shown}`: {error}")))
+        .map_err(|error| Error::other(format!("cannot write the checkpoint `{shown}`: {}", reason(error))))
 }
 
 fn load<B: Backend, R: Record<B>>(path: PathBuf, device: &B::Device) -> Result<R, Error> {
     let shown = path.with_extension("mpk");
     <Recorded as Recorder<B>>::load(&Recorded::new(), path, device)
-        .map_err(|error| unreadable(&shown, &error.to_string()))
+        .map_err(|error| unreadable(&shown, &reason(error)))
+}
+
+/// The sentence in what Burn's recorder says.
+fn reason(error: RecorderError) -> String {
+    match error {
+        RecorderError::FileNotFound(_) => "there is no such file".into(),
+        RecorderError::DeserializeError(why) | RecorderError::Unknown(why) => why,
+    }
 }
 
 fn unreadable(path: &std::path::Path, why: &str) -> Error {

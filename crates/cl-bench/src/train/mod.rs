@@ -65,6 +65,8 @@ pub struct Trained {
     pub steps: u64,
     /// Loss of the last step.
     pub last_loss: f64,
+    /// Whether `max_steps` ended the training before its epochs or its patience did.
+    pub cut_short: bool,
     /// How long it took.
     pub timing: Timing,
 }

@@ -107,6 +107,11 @@ where
             }
         }
         let whole = state.step == steps;
+        if let (false, Some(checkpoints)) = (whole, &checkpoints) {
+            // `max_steps` ended the training inside an epoch. What follows belongs to this end of it alone: a run that
+            // goes on from here evaluates and logs the epoch when it is whole.
+            checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
+        }
         if whole {
             timing.epochs.push(epoch_seconds);
             state.epoch += 1;
@@ -130,7 +135,7 @@ where
             }
         }
         let part = if config.select == Select::Test { "test" } else { "valid" };
-        let line = state.log_line(part, &metrics, epoch_seconds);
+        let line = state.log_line(part, &metrics, epoch_seconds, config.select.watermark());
         progress.epoch(&state, &metrics);
         if let Some(checkpoints) = &checkpoints {
             checkpoints.log(&line, &mut state)?;
@@ -142,10 +147,11 @@ where
         }
     }
     progress.finish();
-    if let Some(checkpoints) = &checkpoints {
+    if let (0, Some(checkpoints)) = (state.step, &checkpoints) {
         checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
     }
 
+    let cut_short = !state.stopped && (state.epoch as usize) < config.epochs;
     let selected = match best {
         Some(best) => best,
         None => {
@@ -159,6 +165,7 @@ where
         best_epoch: state.selected_epoch as usize,
         steps: state.steps,
         last_loss: state.last_loss,
+        cut_short,
         timing,
     })
 }

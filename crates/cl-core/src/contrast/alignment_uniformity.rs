@@ -95,24 +95,24 @@ pub fn alignment<B: Backend>(x: Tensor<B, 2>, y: Tensor<B, 2>) -> Tensor<B, 1> {
 
 /// `log mean_{i<j} exp(−2 ‖x_i − x_j‖²)`: from −8 towards 0; **lower is more uniform**.
 ///
+/// Fewer than two rows have no pair and count as 0, without gradient: the last batch of an epoch may be that small.
+///
 /// Equal rows count as pairs. On unit rows ‖x − y‖² = 2 − 2⟨x, y⟩, so this is a log-sum-exp of dot products.
 ///
 /// # Shapes
-/// - `x`: `[n, d]`, unit rows, n ≥ 2 → `[1]`
+/// - `x`: `[n, d]`, unit rows → `[1]`
 ///
 /// # Cost
 /// Time O(n² d); memory O(n d) on the host backends.
 ///
 /// # Source
 /// Wang & Isola 2020, section 4.2 with t = 2 (arXiv 2005.10242).
-///
-/// # Panics
-/// If there are fewer than two rows.
-#[track_caller]
 #[must_use]
 pub fn uniformity<B: ContrastBackend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
     let [n, _] = x.dims();
-    assert!(n >= 2, "uniformity needs at least 2 rows, got {n}");
+    if n < 2 {
+        return Tensor::zeros([1], &x.device());
+    }
     let rows = row_lse(x.clone(), x, 4.0, Some(IdMask::diagonal(n))); // [n]: log Σ_{j≠i} exp(4⟨x_i, x_j⟩)
     let peak = rows.clone().detach().max(); // [1]
     let sum = Reduction::Sum.apply((rows - peak.clone()).exp());

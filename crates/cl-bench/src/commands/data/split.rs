@@ -8,6 +8,7 @@ use super::{Divided, divide, existing, not_written};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
 use crate::error::Error;
+use crate::out;
 
 /// Arguments of `data split`.
 #[derive(Args, Debug, Clone)]
@@ -33,6 +34,5 @@ pub(super) fn split(args: &SplitArgs, catalogue: &impl Catalogue) -> Result<(), 
     for note in &split.notes {
         eprintln!("note: {note}");
     }
-    println!("{}", args.out.display());
-    Ok(())
+    out::line(args.out.display())
 }

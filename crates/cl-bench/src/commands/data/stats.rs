@@ -2,19 +2,22 @@
 
 use std::path::PathBuf;
 
-use cl_data::{Columns, DataConfig, FilterReport, Interactions, Loaded, Split, Stats};
+use cl_data::{
+    Columns, DataConfig, FilesSplit, FilterReport, Interactions, Loaded, Source, Split, Stats, Unseen,
+};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Divided, FormatName, divide};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
 use crate::error::Error;
+use crate::out;
 
 /// Arguments of `data stats`.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct StatsArgs {
-    /// An experiment (a file ending in .toml), or a data file or folder
+    /// An experiment (a file ending in .toml), or a data file or folder, from here or from the data folder
     path: PathBuf,
     /// Format of a data file or folder [default: lightgcn]
     #[arg(long, value_enum)]
@@ -44,17 +47,23 @@ pub(super) fn stats(args: &StatsArgs, catalogue: &impl Catalogue) -> Result<(), 
         let Divided { loaded, split } = divide(&file, &args.root, catalogue)?;
         (loaded, Some(split))
     } else {
-        (cl_data::load(&data_config(args)?, &args.root.path(), 0)?, None)
+        // What a shell completes is a path from here.
+        let root = if args.path.exists() { PathBuf::new() } else { args.root.path() };
+        let loaded = cl_data::load(&data_config(args)?, &root, 0)?;
+        if let Source::Parts { .. } = loaded.source {
+            // Refuses a pair that stands in two parts, as a run would: it would count twice here.
+            FilesSplit { validation: 0.0, unseen: Unseen::Keep }.split(&loaded.source, 0)?;
+        }
+        (loaded, None)
     };
     let Loaded { source, report } = loaded;
     let sources: Vec<&Interactions> = source.parts().collect();
     let stats = Stats::of_parts(&sources);
     if args.json {
-        print_json(&stats, &report, split.as_ref());
+        out::line(as_json(&stats, &report, split.as_ref()))
     } else {
-        print(&stats, &report, split.as_ref());
+        out::line(as_text(&stats, &report, split.as_ref()))
     }
-    Ok(())
 }
 
 /// An experiment says in its `[data]` what these options say for a plain file.
@@ -119,23 +128,30 @@ fn columns(given: &[String]) -> Result<Columns, Error> {
     Ok(columns)
 }
 
-fn print(stats: &Stats, report: &FilterReport, split: Option<&Split>) {
-    println!("{stats}");
+fn as_text(stats: &Stats, report: &FilterReport, split: Option<&Split>) -> String {
+    let mut text = stats.to_string();
     if report.kept != report.read {
-        println!("\n{report}");
+        text.push_str(&format!("\n\n{report}"));
     }
-    let Some(split) = split else { return };
-    println!("\ntrain        {:>12}", split.train.len());
-    println!("validation   {:>12}", split.validation.len());
-    println!("test         {:>12}", split.test.len());
-    println!("unseen users {:>12}", split.unseen_users);
-    println!("unseen items {:>12}", split.unseen_items);
+    let Some(split) = split else { return text };
+    let counts = [
+        ("train", split.train.len()),
+        ("validation", split.validation.len()),
+        ("test", split.test.len()),
+        ("unseen users", split.unseen_users),
+        ("unseen items", split.unseen_items),
+    ];
+    text.push('\n');
+    for (name, count) in counts {
+        text.push_str(&format!("\n{name:<12} {count:>12}"));
+    }
     for note in &split.notes {
-        println!("note: {note}");
+        text.push_str(&format!("\nnote: {note}"));
     }
+    text
 }
 
-fn print_json(stats: &Stats, report: &FilterReport, split: Option<&Split>) {
+fn as_json(stats: &Stats, report: &FilterReport, split: Option<&Split>) -> Value {
     let split = split.map(|split| {
         json!({
             "train": split.train.len(),
@@ -146,5 +162,5 @@ fn print_json(stats: &Stats, report: &FilterReport, split: Option<&Split>) {
             "notes": split.notes,
         })
     });
-    println!("{}", json!({ "stats": stats, "filters": report, "split": split }));
+    json!({ "stats": stats, "filters": report, "split": split })
 }

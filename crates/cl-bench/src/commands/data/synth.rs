@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{FormatName, existing, not_written};
 use crate::error::Error;
+use crate::out;
 
 /// Arguments of `data synth`.
 #[derive(Args, Debug, Clone)]
@@ -87,8 +88,7 @@ pub(super) fn synth(args: &SynthArgs) -> Result<(), Error> {
         (false, FormatName::Csv) => cl_data::write_csv(&args.out, &all()?, existing),
     };
     written.map_err(not_written)?;
-    println!("{}", args.out.display());
-    Ok(())
+    out::line(args.out.display())
 }
 
 fn write_parts(args: &SynthArgs, data: Interactions, existing: Existing) -> Result<(), DataError> {
