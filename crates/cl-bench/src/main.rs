@@ -1,12 +1,14 @@
 //! The program `cl-bench`: the components of this workspace and no others.
 
+mod allocator;
+
 use std::process::ExitCode;
 
+use allocator::Allocator;
 use cl_bench::Builtin;
 
-// Training makes and drops tables of the same sizes in every step; this allocator keeps their pages.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     cl_bench::main(&Builtin)

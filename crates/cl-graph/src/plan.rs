@@ -128,16 +128,8 @@ pub(crate) fn encode<B: GraphBackend>(
     include_layer_zero: bool,
     requests: &[Request<GraphInput>],
 ) -> Vec<Tensor<B, 2>> {
-    let [nodes, dim] = table.dims();
+    let [nodes, _] = table.dims();
     let plan = Arc::new(Plan::new(layers, include_layer_zero, nodes, requests));
-    let all = propagate(&plan, table); // [all rows, dim]
-    let mut start = 0;
-    requests
-        .iter()
-        .map(|request| {
-            let range = start..start + request.rows.len();
-            start = range.end;
-            all.clone().slice([range, 0..dim])
-        })
-        .collect()
+    let parts = B::propagate_parts(&plan, table.into_primitive().tensor());
+    parts.into_iter().map(|part| Tensor::from_primitive(TensorPrimitive::Float(part))).collect()
 }

@@ -154,7 +154,7 @@ pub(super) fn row_lse(anchors: Matrix<'_>, keys: Matrix<'_>, scale: f32, mask: O
 
 simd! {
     /// Turns logits into `scale · grad · exp(logit − lse)`, where lse and grad belong to the tile's rows.
-    fn weigh_rows(tile: &mut [f32], keys: usize, lse: &[f32], grad: &[f32], scale: f32) {
+    fn weigh(tile: &mut [f32], keys: usize, lse: &[f32], grad: &[f32], scale: f32) {
         for ((row, &lse), &grad) in tile.chunks_exact_mut(keys).zip(lse).zip(grad) {
             let factor = if lse == f32::NEG_INFINITY { 0.0 } else { scale * grad };
             let lse = if lse == f32::NEG_INFINITY { 0.0 } else { lse };
@@ -165,19 +165,13 @@ simd! {
     }
 }
 
-simd! {
-    /// The same where lse and grad belong to the tile's columns.
-    fn weigh_columns(tile: &mut [f32], lse: &[f32], factor: &[f32]) {
-        for row in tile.chunks_exact_mut(lse.len()) {
-            for ((value, &lse), &factor) in row.iter_mut().zip(lse).zip(factor) {
-                *value = exp(*value - lse) * factor;
-            }
-        }
-    }
-}
+/// Anchors that are worked on together in the backward pass: all threads share out the keys of one panel, then of the
+/// next, so that both gradients are written without a buffer a thread.
+const PANEL: usize = 256;
 
-/// The gradients of [`row_lse`] for anchors and keys. Logits are computed again, once for each side, so that neither
-/// side needs a buffer a thread.
+/// The gradients of [`row_lse`] for anchors and keys, each logit computed once more.
+///
+/// Memory besides the gradients: `[PANEL, d]` for every [`KEYS`] keys, as large as the gradient of the keys at most.
 pub(super) fn row_lse_backward(
     anchors: Matrix<'_>,
     keys: Matrix<'_>,
@@ -187,67 +181,43 @@ pub(super) fn row_lse_backward(
     mask: Option<&IdMask>,
 ) -> (Vec<f32>, Vec<f32>) {
     let d = anchors.columns;
-    let mut of_anchors = vec![0.0; anchors.rows * d];
-    of_anchors.par_chunks_mut(ROWS * d).enumerate().for_each_init(
-        || vec![0.0; ROWS * KEYS],
-        |tile, (block, out)| {
-            let start = block * ROWS;
-            let rows = anchors.slice(start, out.len() / d);
-            for first in (0..keys.rows).step_by(KEYS) {
-                let keys = keys.slice(first, KEYS.min(keys.rows - first));
-                let tile = &mut tile[..rows.rows * keys.rows];
-                let ids =
-                    mask.map(|mask| (&mask.anchors[start..][..rows.rows], &mask.keys[first..][..keys.rows]));
-                logits(tile, rows, keys, scale, ids);
-                weigh_rows(tile, keys.rows, &lse[start..][..rows.rows], &grad[start..][..rows.rows], scale);
-                let strides = [keys.rows as isize, 1];
-                multiply(
-                    out,
-                    [rows.rows, d, keys.rows],
-                    tile,
-                    strides,
-                    keys.data,
-                    [d as isize, 1],
-                    1.0,
-                    true,
-                );
+    let (mut of_anchors, mut of_keys) = (vec![0.0; anchors.rows * d], vec![0.0; keys.rows * d]);
+    let blocks = keys.rows.div_ceil(KEYS);
+    let mut partial = vec![0.0; blocks * PANEL * d];
+    for (panel, of_anchors) in of_anchors.chunks_mut(PANEL * d).enumerate() {
+        let start = panel * PANEL;
+        let rows = of_anchors.len() / d;
+        of_keys.par_chunks_mut(KEYS * d).zip(partial.par_chunks_mut(PANEL * d)).enumerate().for_each_init(
+            || vec![0.0; ROWS * KEYS],
+            |tile, (block, (of_keys, of_anchors))| {
+                let first = block * KEYS;
+                let keys = keys.slice(first, of_keys.len() / d);
+                for inner in (0..rows).step_by(ROWS) {
+                    let at = start + inner;
+                    let anchors = anchors.slice(at, ROWS.min(rows - inner));
+                    let tile = &mut tile[..anchors.rows * keys.rows];
+                    let ids = mask
+                        .map(|mask| (&mask.anchors[at..][..anchors.rows], &mask.keys[first..][..keys.rows]));
+                    logits(tile, anchors, keys, scale, ids);
+                    weigh(tile, keys.rows, &lse[at..][..anchors.rows], &grad[at..][..anchors.rows], scale);
+                    let (row, one) = (keys.rows as isize, 1);
+                    let of_anchors = &mut of_anchors[inner * d..][..anchors.rows * d];
+                    let shape = [anchors.rows, d, keys.rows];
+                    multiply(of_anchors, shape, tile, [row, one], keys.data, [d as isize, 1], 1.0, false);
+                    let shape = [keys.rows, d, anchors.rows];
+                    multiply(of_keys, shape, tile, [one, row], anchors.data, [d as isize, 1], 1.0, true);
+                }
+            },
+        );
+        // In the order of the keys, whichever thread had them.
+        of_anchors.par_chunks_mut(ROWS * d).enumerate().for_each(|(chunk, out)| {
+            for part in partial.chunks(PANEL * d) {
+                for (out, part) in out.iter_mut().zip(&part[chunk * ROWS * d..]) {
+                    *out += part;
+                }
             }
-        },
-    );
-    // A row without any key gives no gradient; 0 in the place of −∞ keeps the exponent finite.
-    let factors: Vec<f32> = lse
-        .iter()
-        .zip(grad)
-        .map(|(&lse, &grad)| if lse == f32::NEG_INFINITY { 0.0 } else { scale * grad })
-        .collect();
-    let finite: Vec<f32> = lse.iter().map(|&lse| if lse == f32::NEG_INFINITY { 0.0 } else { lse }).collect();
-    let mut of_keys = vec![0.0; keys.rows * d];
-    of_keys.par_chunks_mut(ROWS * d).enumerate().for_each_init(
-        || vec![0.0; ROWS * KEYS],
-        |tile, (block, out)| {
-            let start = block * ROWS;
-            let rows = keys.slice(start, out.len() / d);
-            for first in (0..anchors.rows).step_by(KEYS) {
-                let columns = anchors.slice(first, KEYS.min(anchors.rows - first));
-                let tile = &mut tile[..rows.rows * columns.rows];
-                let ids = mask
-                    .map(|mask| (&mask.keys[start..][..rows.rows], &mask.anchors[first..][..columns.rows]));
-                logits(tile, rows, columns, scale, ids);
-                weigh_columns(tile, &finite[first..][..columns.rows], &factors[first..][..columns.rows]);
-                let strides = [columns.rows as isize, 1];
-                multiply(
-                    out,
-                    [rows.rows, d, columns.rows],
-                    tile,
-                    strides,
-                    columns.data,
-                    [d as isize, 1],
-                    1.0,
-                    true,
-                );
-            }
-        },
-    );
+        });
+    }
     (of_anchors, of_keys)
 }
 

@@ -22,6 +22,11 @@ pub trait GraphBackend: Backend {
         portable::propagate::<Self>(plan, table)
     }
 
+    /// The same, each gather's rows as a tensor of their own.
+    fn propagate_parts(plan: &Arc<Plan>, table: FloatTensor<Self>) -> Vec<FloatTensor<Self>> {
+        portable::parts::<Self>(plan, Self::propagate(plan, table))
+    }
+
     /// The gradient of [`propagate`](Self::propagate) for the table: `[plan.rows(), d]` → `[nodes, d]`.
     ///
     /// Propagation is linear in the table plus noise whose sign is held constant, so the plan and the gradient of the

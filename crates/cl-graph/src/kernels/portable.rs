@@ -10,7 +10,7 @@ use cl_core::Rows;
 use super::noise;
 use crate::adjacency::{Adjacency, Csr};
 use crate::input::Output;
-use crate::plan::{Pass, Plan};
+use crate::plan::{Gather, Pass, Plan};
 
 fn float<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -117,6 +117,19 @@ pub fn propagate<B: Backend>(plan: &Arc<Plan>, table: FloatTensor<B>) -> FloatTe
     let [_, dim] = table.dims();
     let out = if parts.is_empty() { Tensor::zeros([0, dim], &device) } else { Tensor::cat(parts, 0) };
     out.into_primitive().tensor()
+}
+
+/// Each gather's rows of what [`propagate`] returned.
+pub fn parts<B: Backend>(plan: &Plan, all: FloatTensor<B>) -> Vec<FloatTensor<B>> {
+    let all = float::<B>(all);
+    let [_, dim] = all.dims();
+    let mut start = 0;
+    let part = |gather: &Gather| {
+        let range = start..start + gather.rows.len();
+        start = range.end;
+        all.clone().slice([range, 0..dim]).into_primitive().tensor()
+    };
+    plan.wanted.iter().map(part).collect()
 }
 
 /// See [`GraphBackend::propagate_backward`](super::GraphBackend::propagate_backward).
