@@ -145,6 +145,28 @@ fn csv_files() {
 }
 
 #[test]
+fn csv_quotes() {
+    let csv = |text: &str| refused(Csv, "x.csv", text.as_bytes());
+    let unclosed = "found a quote that is never closed, expected a second quote at the end of the field; close it, or \
+                    put the field in quotes and write a quote that belongs to it twice";
+    assert_eq!(csv("user,item\n1,2\n2,\"3\n3,4\n4,5\n"), format!("x.csv:3:3: {unclosed}"));
+    // The number of fields is wrong too, but the quote is the reason.
+    assert_eq!(csv("user,item\n1,2\n\"2,3\n3,4\n"), format!("x.csv:3:1: {unclosed}"));
+    assert_eq!(csv("\"user,item\n1,2\n"), format!("x.csv:1:1: {unclosed}"));
+    let after = |at: &str, found: &str, line: usize, column: usize| {
+        format!(
+            "x.csv:{at}: found `{found}` after the closing quote of the field that begins in line {line}, column \
+             {column}, expected a separator or the end of the line; write a quote that belongs to a quoted field twice"
+        )
+    };
+    assert_eq!(csv("user,item\n\"1\"x,2\n"), after("2:4", "x", 2, 1));
+    assert_eq!(csv("user,item\nü,\"1\" \n"), after("2:6", " ", 2, 3));
+    assert_eq!(csv("user,item\n1,\"2\n3,\"é\n"), after("3:4", "é", 2, 3));
+    // A quote inside a field that does not begin with one is text, and hides no separator.
+    assert_eq!(csv("user,note,item\n1,5\",\n"), "x.csv:2:6: found an empty field, expected an item id");
+}
+
+#[test]
 fn files_and_folders_that_are_not_there() {
     let folder = Folder::new(&[
         ("half/train.txt", "0 1"),

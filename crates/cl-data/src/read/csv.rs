@@ -1,8 +1,11 @@
 //! Values between commas, tabs or another separator, with a header line; fields may stand in double quotes (RFC 4180).
 
-use csv::{ErrorKind, ReaderBuilder, StringRecord};
+use std::ops::Range;
+
+use csv::{ReaderBuilder, StringRecord};
 
 use super::atomic::quoted;
+use super::quotes::{self, Fault};
 use super::text::Text;
 use super::{Event, Sink, Token, number};
 use crate::{Columns, DataError};
@@ -14,21 +17,33 @@ pub(super) fn scan(
     sink: &mut impl Sink,
 ) -> Result<(), DataError> {
     let separator = separator.map_or_else(|| by_ending(text), |separator| separator as u8);
-    // The header is read like any other line, so that its fields have places too.
-    let mut reader =
-        ReaderBuilder::new().delimiter(separator).has_headers(false).from_reader(text.content().as_bytes());
+    // The header is read like any other line, so that its fields have places too. Lengths are checked here and not by
+    // the reader, because a wrong quote is often the reason of a wrong length and the better thing to say.
+    let mut reader = ReaderBuilder::new()
+        .delimiter(separator)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.content().as_bytes());
     let mut record = StringRecord::new();
+    let mut starts = Vec::new();
     let mut header = None;
     loop {
-        let start = reader.position().byte() as usize;
-        if !reader.read_record(&mut record).map_err(|error| refused(text, start, &error))? {
+        let start = record_start(text, reader.position().byte() as usize);
+        let more = reader.read_record(&mut record).map_err(|error| {
+            text.broken(start, format!("a record that cannot be read ({error})"), "separated values", "")
+        })?;
+        if !more {
             return Ok(());
         }
-        let place = Place::new(text, start, reader.position().byte() as usize, separator);
-        let Some(Header { user, item, rating, time }) = header else {
+        let place = Place::new(text, start..reader.position().byte() as usize, separator, &mut starts)?;
+        let Some(Header { fields, user, item, rating, time }) = header else {
             header = Some(Header::read(text, &record, &place, columns)?);
             continue;
         };
+        if record.len() != fields {
+            let found = format!("{} fields", record.len());
+            return Err(text.broken(start, found, format!("{fields} fields, as in the header"), ""));
+        }
         let field = |index: usize| Token { text: &record[index], at: place.of(&record, index) };
         sink.event(Event {
             user: number::id(text, field(user), "a user")?,
@@ -46,9 +61,10 @@ fn by_ending(text: &Text) -> u8 {
     if name.ends_with(".tsv") || name.ends_with(".txt") { b'\t' } else { b',' }
 }
 
-/// Positions of the columns that are read.
+/// The number of columns, and the positions of those that are read.
 #[derive(Clone, Copy)]
 struct Header {
+    fields: usize,
     user: usize,
     item: usize,
     rating: Option<usize>,
@@ -80,6 +96,7 @@ impl Header {
             }
         };
         Ok(Self {
+            fields: names.len(),
             user: find(&columns.user)?,
             item: find(&columns.item)?,
             rating: columns.rating.as_deref().map(find).transpose()?,
@@ -88,36 +105,37 @@ impl Header {
     }
 }
 
-/// Where one record stands in the file.
-struct Place<'t> {
+/// Where the fields of one record stand in the file.
+struct Place<'a> {
     start: usize,
-    raw: &'t str,
-    has_quotes: bool,
-    separator: u8,
+    /// The start of each field in the record, if there are quotes in it.
+    starts: Option<&'a [usize]>,
 }
 
-impl<'t> Place<'t> {
-    fn new(text: &'t Text, start: usize, end: usize, separator: u8) -> Self {
-        let start = record_start(text, start);
-        let raw = text.content().get(start..end).unwrap_or("");
-        Self { start, raw, has_quotes: raw.as_bytes().contains(&b'"'), separator }
+impl<'a> Place<'a> {
+    /// Finds the fields of the record in `range` of the file, and refuses what quotes leave open.
+    fn new(
+        text: &Text,
+        range: Range<usize>,
+        separator: u8,
+        starts: &'a mut Vec<usize>,
+    ) -> Result<Self, DataError> {
+        let start = range.start;
+        let raw = text.content().as_bytes().get(range).unwrap_or_default();
+        if !raw.contains(&b'"') {
+            return Ok(Self { start, starts: None });
+        }
+        quotes::field_starts(raw, separator, starts).map_err(|fault| wrong_quotes(text, start, fault))?;
+        Ok(Self { start, starts: Some(starts) })
     }
 
     fn of(&self, record: &StringRecord, index: usize) -> usize {
-        if !self.has_quotes {
+        let offset = match self.starts {
+            Some(starts) => starts.get(index).copied(),
             // Without quotes, fields lie in the record as in the file, less one separator each.
-            return self.start + record.range(index).map_or(0, |range| range.start) + index;
-        }
-        let mut inside = false;
-        let mut left = index;
-        for (at, &byte) in self.raw.as_bytes().iter().enumerate() {
-            if left == 0 {
-                return self.start + at;
-            }
-            inside ^= byte == b'"';
-            left -= usize::from(byte == self.separator && !inside);
-        }
-        self.start + self.raw.len()
+            None => record.range(index).map(|range| range.start + index),
+        };
+        self.start + offset.unwrap_or(0)
     }
 }
 
@@ -127,12 +145,27 @@ fn record_start(text: &Text, start: usize) -> usize {
     start + bytes.iter().take_while(|&&byte| byte == b'\r' || byte == b'\n').count()
 }
 
-fn refused(text: &Text, start: usize, error: &csv::Error) -> DataError {
-    let at = record_start(text, start);
-    match error.kind() {
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            text.broken(at, format!("{len} fields"), format!("{expected_len} fields, as in the header"), "")
+fn wrong_quotes(text: &Text, start: usize, fault: Fault) -> DataError {
+    match fault {
+        Fault::Unclosed { opened } => text.broken(
+            start + opened,
+            "a quote that is never closed",
+            "a second quote at the end of the field",
+            "close it, or put the field in quotes and write a quote that belongs to it twice",
+        ),
+        Fault::After { opened, at } => {
+            let at = start + at;
+            let found = text.content()[at..].chars().next().unwrap_or_default();
+            let opened = text.location(start + opened);
+            text.broken(
+                at,
+                format!(
+                    "`{found}` after the closing quote of the field that begins in line {}, column {}",
+                    opened.line, opened.column
+                ),
+                "a separator or the end of the line",
+                "write a quote that belongs to a quoted field twice",
+            )
         }
-        _ => text.broken(at, format!("a record that cannot be read ({error})"), "separated values", ""),
     }
 }

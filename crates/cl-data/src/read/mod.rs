@@ -6,6 +6,7 @@ mod csv;
 mod folder;
 mod lightgcn;
 mod number;
+mod quotes;
 mod sequence;
 mod table;
 mod text;
