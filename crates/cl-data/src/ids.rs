@@ -113,6 +113,11 @@ impl Ids {
     }
 }
 
+/// Whether an id would be taken apart in a table of lines and tabs, the form of all that is written about ids.
+pub(crate) fn breaks_tables(id: &str) -> bool {
+    id.bytes().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r'))
+}
+
 /// How one token reads as an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

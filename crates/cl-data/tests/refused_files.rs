@@ -167,6 +167,27 @@ fn csv_quotes() {
 }
 
 #[test]
+fn ids_that_would_break_tables() {
+    let help = "rename it: what is written about ids stands in lines, between tabs";
+    let csv = |text: &str| refused(Csv, "x.csv", text.as_bytes());
+    assert_eq!(
+        csv("user,item\n1,2\n1,\"a\tb\"\n"),
+        format!("x.csv:3:3: found \"a\\tb\", expected an item id without tabs and line ends; {help}")
+    );
+    assert_eq!(
+        csv("user,item\n\"a\nb\",2\n"),
+        format!("x.csv:2:1: found \"a\\nb\", expected a user id without tabs and line ends; {help}")
+    );
+    assert_eq!(
+        refused(Atomic, "x.inter", b"user_id:token\titem_id:token\n1\ta\rb\n"),
+        format!("x.inter:2:3: found \"a\\rb\", expected an item id without tabs and line ends; {help}")
+    );
+    // What is in a column that is not read does not matter.
+    let folder = Folder::new(&[("x.csv", "user,note,item\n1,\"a\tb\n\",2\n")]);
+    assert_eq!(cl_data::Reader::new(Csv).read(&folder.path("x.csv")).unwrap().len(), 1);
+}
+
+#[test]
 fn files_and_folders_that_are_not_there() {
     let folder = Folder::new(&[
         ("half/train.txt", "0 1"),
