@@ -145,6 +145,41 @@ fn csv_files() {
 }
 
 #[test]
+fn csv_without_a_header() {
+    let folder = Folder::new(&[
+        ("two.csv", "\n1,2\n3,4,5\n"),
+        ("bad.txt", "1 2 3\r\n4 5 good\r\n"),
+        ("sel.txt", "1 2 3\n"),
+    ]);
+    let refused = |path: &str, rest: &str| {
+        folder.refused(&format!("path = \"{path}\"\nformat = \"csv\"\nheader = false\n{rest}"))
+    };
+    let numbers =
+        "number the columns in data.columns from 1, and name the separator in data.separator if it is wrong";
+    assert_eq!(
+        refused("two.csv", ""),
+        "two.csv:3:1: found 3 fields, expected 2 fields, as in the first line"
+    );
+    assert_eq!(
+        refused("two.csv", "columns.time = \"3\""),
+        format!("two.csv:2:1: found 2 fields, expected a column 3; {numbers}")
+    );
+    assert_eq!(
+        refused("sel.txt", ""),
+        format!("sel.txt:1:1: found 1 fields, expected a column 2; {numbers}")
+    );
+    assert_eq!(
+        refused("bad.txt", "separator = \" \"\ncolumns.rating = \"3\""),
+        "bad.txt:2:5: found `good`, expected a finite number as rating"
+    );
+    assert_eq!(
+        folder.refused("path = \"two.csv\"\nformat = \"csv\""),
+        "two.csv:2:1: found the columns `1`, `2`, expected a column `user` in the header; write data.header = false if \
+         this line is data, else name the columns in data.columns"
+    );
+}
+
+#[test]
 fn csv_quotes() {
     let csv = |text: &str| refused(Csv, "x.csv", text.as_bytes());
     let unclosed = "found a quote that is never closed, expected a second quote at the end of the field; close it, or \

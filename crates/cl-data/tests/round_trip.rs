@@ -126,6 +126,34 @@ proptest! {
 }
 
 #[test]
+fn csv_without_a_header_is_all_data() {
+    let folder = Folder::new(&[
+        ("sel.txt", "10 5 4.5\n3 7 1\n"),
+        ("plain.csv", "10,5\n\n3,7\n"),
+        ("u.data", "10\t5\t4.5\t881250949\n3\t7\t1\t891717742\n"),
+        ("turned.csv", "\"x\",5,10\ny,7,3\n"),
+    ]);
+    let read = |path: &str, rest: &str| {
+        let config = format!("path = \"{path}\"\nformat = \"csv\"\nheader = false\n{rest}");
+        match folder.load(&config).unwrap().source {
+            Source::Whole(whole) => whole,
+            Source::Parts { .. } => panic!("one file is a whole set"),
+        }
+    };
+    let plain = read("plain.csv", "");
+    assert_eq!((&plain.users, &plain.items), (&Ids::Integers(vec![3, 10]), &Ids::Integers(vec![5, 7])));
+    assert_eq!((&plain.user, &plain.item, &plain.rating), (&vec![1, 0], &vec![0, 1], &None));
+    let rated = Interactions { rating: Some(vec![4.5, 1.0]), ..plain.clone() };
+    assert_eq!(read("sel.txt", "separator = \" \"\ncolumns = { rating = \"3\" }"), rated);
+    let timed = Interactions { time: Some(vec![881_250_949, 891_717_742]), ..rated };
+    let columns = "columns = { user = \"1\", item = \"2\", rating = \"3\", time = \"4\" }";
+    assert_eq!(read("u.data", &format!("separator = \"\\t\"\n{columns}")), timed);
+    assert_eq!(read("turned.csv", "columns = { user = \"3\", item = \"2\" }"), plain);
+    let reader = Reader::csv(Columns::numbered(), Some(',')).without_header();
+    assert_eq!(reader.read(&folder.path("plain.csv")).unwrap(), plain);
+}
+
+#[test]
 fn a_synthetic_stream_on_disk_is_the_set_in_memory() {
     let config =
         SyntheticConfig { users: 200, items: 100, interactions: 2_000, ..SyntheticConfig::default() };

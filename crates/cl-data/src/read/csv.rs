@@ -1,4 +1,7 @@
-//! Values between commas, tabs or another separator, with a header line; fields may stand in double quotes (RFC 4180).
+//! Values between commas, tabs or another separator; fields may stand in double quotes (RFC 4180).
+//!
+//! The first line names the columns; in a file without such a line they are called 1, 2, …. Empty lines are skipped.
+//! Spaces belong to ids, but not to ratings and times.
 
 use std::ops::Range;
 
@@ -8,16 +11,18 @@ use super::atomic::quoted;
 use super::quotes::{self, Fault};
 use super::text::Text;
 use super::{Event, Sink, Token, number};
+use crate::ids::{Kind, kind};
 use crate::{Columns, DataError};
 
 pub(super) fn scan(
     text: &Text,
     columns: &Columns,
     separator: Option<char>,
+    header: bool,
     sink: &mut impl Sink,
 ) -> Result<(), DataError> {
     let separator = separator.map_or_else(|| by_ending(text), |separator| separator as u8);
-    // The header is read like any other line, so that its fields have places too. Lengths are checked here and not by
+    // A header is read like any other line, so that its fields have places too. Lengths are checked here and not by
     // the reader, because a wrong quote is often the reason of a wrong length and the better thing to say.
     let mut reader = ReaderBuilder::new()
         .delimiter(separator)
@@ -26,7 +31,7 @@ pub(super) fn scan(
         .from_reader(text.content().as_bytes());
     let mut record = StringRecord::new();
     let mut starts = Vec::new();
-    let mut header = None;
+    let mut known = None;
     loop {
         let start = record_start(text, reader.position().byte() as usize);
         let more = reader.read_record(&mut record).map_err(|error| {
@@ -36,13 +41,18 @@ pub(super) fn scan(
             return Ok(());
         }
         let place = Place::new(text, start..reader.position().byte() as usize, separator, &mut starts)?;
-        let Some(Header { fields, user, item, rating, time }) = header else {
-            header = Some(Header::read(text, &record, &place, columns)?);
-            continue;
+        let Header { fields, user, item, rating, time } = match known {
+            Some(known) => known,
+            None if header => {
+                known = Some(Header::named(text, &record, &place, columns)?);
+                continue;
+            }
+            None => *known.insert(Header::numbered(text, &record, &place, columns)?),
         };
         if record.len() != fields {
             let found = format!("{} fields", record.len());
-            return Err(text.broken(start, found, format!("{fields} fields, as in the header"), ""));
+            let first = if header { "the header" } else { "the first line" };
+            return Err(text.broken(start, found, format!("{fields} fields, as in {first}"), ""));
         }
         let field = |index: usize| Token { text: &record[index], at: place.of(&record, index) };
         sink.event(Event {
@@ -72,7 +82,7 @@ struct Header {
 }
 
 impl Header {
-    fn read(
+    fn named(
         text: &Text,
         record: &StringRecord,
         place: &Place<'_>,
@@ -82,10 +92,18 @@ impl Header {
         let find = |wanted: &str| {
             let mut found = (0..names.len()).filter(|&at| names[at] == wanted);
             let Some(first) = found.next() else {
-                let help =
-                    "name the columns in data.columns, and the separator in data.separator if it is wrong";
+                let help = if names.iter().any(|name| matches!(kind(name), Kind::Integer(_))) {
+                    "write data.header = false if this line is data, else name the columns in data.columns"
+                } else {
+                    "name the columns in data.columns, and the separator in data.separator if it is wrong"
+                };
                 let found = format!("the columns {}", quoted(&names));
-                return Err(text.broken(0, found, format!("a column `{wanted}` in the header"), help));
+                return Err(text.broken(
+                    place.start,
+                    found,
+                    format!("a column `{wanted}` in the header"),
+                    help,
+                ));
             };
             match found.next() {
                 Some(second) => {
@@ -95,12 +113,42 @@ impl Header {
                 None => Ok(first),
             }
         };
+        Self::of(names.len(), columns, find)
+    }
+
+    /// Without a header the first record says how many columns there are.
+    fn numbered(
+        text: &Text,
+        record: &StringRecord,
+        place: &Place<'_>,
+        columns: &Columns,
+    ) -> Result<Self, DataError> {
+        let fields = record.len();
+        let find = |wanted: &str| {
+            match kind(wanted) {
+            Kind::Integer(number) if (1..=fields as u64).contains(&number) => Ok(number as usize - 1),
+            _ => Err(text.broken(
+                place.start,
+                format!("{fields} fields"),
+                format!("a column {wanted}"),
+                "number the columns in data.columns from 1, and name the separator in data.separator if it is wrong",
+            )),
+        }
+        };
+        Self::of(fields, columns, find)
+    }
+
+    fn of(
+        fields: usize,
+        columns: &Columns,
+        find: impl Fn(&str) -> Result<usize, DataError>,
+    ) -> Result<Self, DataError> {
         Ok(Self {
-            fields: names.len(),
+            fields,
             user: find(&columns.user)?,
             item: find(&columns.item)?,
-            rating: columns.rating.as_deref().map(find).transpose()?,
-            time: columns.time.as_deref().map(find).transpose()?,
+            rating: columns.rating.as_deref().map(&find).transpose()?,
+            time: columns.time.as_deref().map(&find).transpose()?,
         })
     }
 }
