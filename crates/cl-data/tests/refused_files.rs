@@ -175,7 +175,7 @@ fn csv_without_a_header() {
     assert_eq!(
         folder.refused("path = \"two.csv\"\nformat = \"csv\""),
         "two.csv:2:1: found the columns `1`, `2`, expected a column `user` in the header; write data.header = false if \
-         this line is data, else name the columns in data.columns"
+         this line is data; else name the columns in data.columns, and the separator in data.separator if it is wrong"
     );
 }
 

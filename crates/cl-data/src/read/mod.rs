@@ -6,7 +6,6 @@ mod csv;
 mod folder;
 mod lightgcn;
 mod number;
-mod quotes;
 mod sequence;
 mod table;
 mod text;
