@@ -14,8 +14,13 @@ fn empty_files() {
     assert_eq!(refused(Atomic, "x.txt", b"\xEF\xBB\xBF"), expected);
     assert_eq!(
         refused(Atomic, "x.inter", b"user_id:token\titem_id:token\n"),
-        "x.inter:1:1: found a file without any interaction, expected at least one; check the format: a \
-         comma-separated file needs format = \"csv\""
+        "x.inter:1:1: found a header without a line under it, expected at least one; look whether the file \
+         is complete"
+    );
+    assert_eq!(
+        refused(Csv, "x.csv", b"user,item\n\n"),
+        "x.csv:1:1: found a header without a line under it, expected at least one; look whether the file \
+         is complete"
     );
     assert_eq!(
         refused(Lightgcn, "x.csv", b"1,2\n1,3\n"),

@@ -115,11 +115,16 @@ impl Reader {
     }
 
     fn read_together(&self, files: &[&Path]) -> Result<Vec<Interactions>, DataError> {
+        let has_header = match self.format {
+            Format::Lightgcn | Format::Sequence => false,
+            Format::Atomic => true,
+            Format::Csv => self.header,
+        };
         let mut table = Table::default();
         for file in files {
             let text = Text::read(file)?;
             self.scan(&text, &mut table.part(&text))?;
-            table.end_part(&text)?;
+            table.end_part(&text, has_header)?;
         }
         table.finish()
     }
