@@ -98,7 +98,8 @@ pub enum Duplicates {
     KeepLast,
     /// The oldest stays, by the same order.
     KeepFirst,
-    /// All stay: for sequences, in which coming back to an item is information.
+    /// All stay: for splits along time, in which coming back to an item is information. The filters count every
+    /// event; splits of distinct pairs (`files`, `ratio`) count a repeat once and note it.
     KeepAll,
     /// The data is refused.
     Error,
