@@ -1,9 +1,13 @@
 //! What a person writes under `[data]`.
 
+mod written;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use self::written::Written;
+use crate::ids::{Kind, kind};
 use crate::{Invalid, SyntheticConfig};
 
 /// Text formats that can be read.
@@ -15,19 +19,19 @@ pub enum Format {
     Lightgcn,
     /// RecBole's tab-separated `.inter` with typed column names (Zhao et al. 2021).
     Atomic,
-    /// Comma- or tab-separated values with a header line.
+    /// Comma- or tab-separated values, with a header line or without one.
     Csv,
     /// `user item item …`, one line a user, oldest item first (Kang and McAuley 2018; Zhou et al. 2020).
     Sequence,
 }
 
-/// Names of the columns of a CSV file.
+/// Names of the columns of a CSV file; in a file without a header their numbers, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Columns {
-    /// Column of user ids; `user` by default.
+    /// Column of user ids; `user` by default, `1` in a file without a header.
     pub user: String,
-    /// Column of item ids; `item` by default.
+    /// Column of item ids; `item` by default, `2` in a file without a header.
     pub item: String,
     /// Column of ratings; not read by default.
     pub rating: Option<String>,
@@ -39,6 +43,40 @@ impl Default for Columns {
     fn default() -> Self {
         Self { user: "user".into(), item: "item".into(), rating: None, time: None }
     }
+}
+
+impl Columns {
+    /// The default of a file without a header: users in column 1, items in column 2.
+    #[must_use]
+    pub fn numbered() -> Self {
+        Self { user: "1".into(), item: "2".into(), rating: None, time: None }
+    }
+
+    fn validate(&self, header: bool) -> Result<(), Invalid> {
+        let Self { user, item, rating, time } = self;
+        let named = [
+            ("user", Some(user)),
+            ("item", Some(item)),
+            ("rating", rating.as_ref()),
+            ("time", time.as_ref()),
+        ];
+        for (use_, name) in named {
+            let Some(name) = name.filter(|name| !header && !is_number(name)) else { continue };
+            let why = format!(
+                "{use_}: must be the number of a column, counted from 1, where header = false, got {name:?}"
+            );
+            return Err(("columns", why));
+        }
+        if user == item {
+            let why = format!("item: must be another column than that of the users, got {item:?} for both");
+            return Err(("columns", why));
+        }
+        Ok(())
+    }
+}
+
+fn is_number(name: &str) -> bool {
+    matches!(kind(name), Kind::Integer(1..))
 }
 
 /// The k-core filter: every user that stays has at least `user` events and every item at least `item`; 0 = off.
@@ -60,21 +98,24 @@ pub enum Duplicates {
     KeepLast,
     /// The oldest stays, by the same order.
     KeepFirst,
-    /// All stay: for sequences, in which coming back to an item is information.
+    /// All stay: for splits along time, in which coming back to an item is information. The filters count every
+    /// event; splits of distinct pairs (`files`, `ratio`) count a repeat once and note it.
     KeepAll,
     /// The data is refused.
     Error,
 }
 
 /// Which interactions: a file or folder, or a synthetic set, and how it is filtered.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct DataConfig {
     /// File or folder, relative to the data root (an absolute path stays as it is).
     pub path: Option<PathBuf>,
     /// Format of the text; `lightgcn` by default.
     pub format: Format,
-    /// Column names, for `csv` only.
+    /// Whether the first line names the columns, for `csv` only; true by default.
+    pub header: bool,
+    /// Column names, or numbers without a header, for `csv` only.
     pub columns: Columns,
     /// Separator, for `csv` only; by default a tab for names ending in `.tsv` or `.txt`, else a comma.
     pub separator: Option<char>,
@@ -86,6 +127,22 @@ pub struct DataConfig {
     pub duplicates: Duplicates,
     /// A synthetic set instead of `path`.
     pub synthetic: Option<SyntheticConfig>,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            format: Format::default(),
+            header: true,
+            columns: Columns::default(),
+            separator: None,
+            min_rating: None,
+            k_core: KCore::default(),
+            duplicates: Duplicates::default(),
+            synthetic: None,
+        }
+    }
 }
 
 impl DataConfig {
@@ -107,9 +164,13 @@ impl DataConfig {
             _ => {}
         }
         let csv = self.format == Format::Csv && self.synthetic.is_none();
+        if !csv && !self.header {
+            return Err(("header", "a missing header is expected by format = \"csv\" only".into()));
+        }
         if !csv && self.columns != Columns::default() {
             return Err(("columns", "column names are used by format = \"csv\" only".into()));
         }
+        self.columns.validate(self.header)?;
         if let Some(separator) = self.separator {
             if !csv {
                 return Err(("separator", "the separator is used by format = \"csv\" only".into()));
@@ -162,13 +223,41 @@ mod tests {
     }
 
     #[test]
+    fn without_a_header_columns_are_numbers() {
+        let read = |text: &str| toml::from_str::<DataConfig>(text).unwrap();
+        assert_eq!(read(""), DataConfig::default());
+        let config = read("path = \"x\"\nformat = \"csv\"\nheader = false\ncolumns = { rating = \"3\" }");
+        config.validate().unwrap();
+        assert_eq!(config.columns, Columns { rating: Some("3".into()), ..Columns::numbered() });
+        assert_eq!(toml::from_str::<DataConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
+        let csv = |rest: &str| refused(&format!("path = \"x\"\nformat = \"csv\"\n{rest}"));
+        for name in ["who", "0", "01", "-1", ""] {
+            assert_eq!(
+                csv(&format!("header = false\ncolumns.user = \"{name}\"")),
+                format!(
+                    "columns: user: must be the number of a column, counted from 1, where header = false, got \"{name}\""
+                )
+            );
+        }
+        assert_eq!(
+            csv("header = false\ncolumns.item = \"1\""),
+            "columns: item: must be another column than that of the users, got \"1\" for both"
+        );
+        let header = "header: a missing header is expected by format = \"csv\" only";
+        assert_eq!(refused("path = \"x\"\nheader = false"), header);
+        assert_eq!(refused("synthetic = {}\nheader = false"), header);
+    }
+
+    #[test]
     fn unknown_keys_are_refused() {
         assert!(
             toml::from_str::<DataConfig>("pth = \"x\"")
                 .unwrap_err()
                 .to_string()
-                .contains("unknown field `pth`")
+                .contains("unknown field `pth`, expected one of `path`, `format`, `header`, `columns`")
         );
+        let error = toml::from_str::<DataConfig>("path = \"x\"\ncolumns = { usr = \"u\" }").unwrap_err();
+        assert_eq!(&"path = \"x\"\ncolumns = { usr = \"u\" }"[error.span().unwrap()], "usr");
         assert!(toml::from_str::<DataConfig>("path = \"x\"\nk_core = { usr = 5 }").is_err());
     }
 

@@ -117,7 +117,8 @@ pub enum DataError {
         path: PathBuf,
     },
     /// An id that the chosen text format cannot hold.
-    #[error("{}: the {what} id {id:?} {why}; write CSV instead", path.display())]
+    #[error("{}: the {what} id {id:?} {why}; rename it in the data that is read, for example \
+             with _ for white space", path.display())]
     Unwritable {
         /// The file that was to be written.
         path: PathBuf,

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::{DataError, Duplicates, Interactions, KCore, Location, Overlap, Part};
 
-/// What the filters of one data set removed. `read = duplicates + below_min_rating + outside_k_core + kept`.
+/// What the filters of one data set removed. `read = duplicates + below_min_rating + outside_k_core + kept`. All counts
+/// are written out by `Serialize`, each under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct FilterReport {
     /// Events before any filter, over all parts.

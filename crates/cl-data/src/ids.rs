@@ -77,6 +77,15 @@ impl Ids {
         u32::try_from(row).ok()
     }
 
+    /// The ids that make the column text, if nearly all others are whole numbers: then they may be slips.
+    pub(crate) fn strays(&self) -> Vec<&str> {
+        /// One stray for so many ids is taken for a slip.
+        const FEW: usize = 20;
+        let Self::Text(ids) = self else { return Vec::new() };
+        let strays: Vec<&str> = ids.iter().map(String::as_str).filter(|id| kind(id) == Kind::Text).collect();
+        if strays.len() * FEW <= ids.len() { strays } else { Vec::new() }
+    }
+
     /// The dictionary of the rows to keep, and the new row of every old one (`u32::MAX` where it was dropped).
     ///
     /// Rows keep their order, except where dropping the last non-integer id turns a text column into integers.
@@ -111,6 +120,11 @@ impl Ids {
         let rows = (0..self.len()).map(new_row).collect();
         (selected, rows)
     }
+}
+
+/// Whether an id would be taken apart in a table of lines and tabs, the form of all that is written about ids.
+pub(crate) fn breaks_tables(id: &str) -> bool {
+    id.bytes().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
 /// How one token reads as an id.
@@ -177,6 +191,18 @@ mod tests {
         assert_eq!(text, Ids::Text(names(&["10", "9", "B", "b"])));
         assert_eq!(text.row("9"), Some(1));
         assert_eq!(text.external(3), "b");
+    }
+
+    #[test]
+    fn a_few_words_among_many_numbers_are_strays() {
+        let ids = |last: &[&str]| {
+            Ids::from_names(
+                (0..38).map(|id: u32| id.to_string()).chain(last.iter().map(|id| id.to_string())).collect(),
+            )
+        };
+        assert_eq!(ids(&["-1", "x"]).strays(), ["-1", "x"]); // 2 of 40
+        assert!(ids(&["-1", "01", "1.5"]).strays().is_empty()); // 3 of 41
+        assert!(ids(&[]).strays().is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::ids::breaks_tables;
 use crate::{DataError, Ids, Interactions, Split, UserItems};
 
 /// What becomes of a file that is there already.
@@ -74,8 +75,10 @@ pub fn write_stream(
 ///
 /// # Errors
 ///
-/// A file that exists, whatever the operating system refuses.
+/// A file that exists, an id with a tab or a line end in it (which no reader takes), whatever the operating system
+/// refuses.
 pub fn write_csv(path: &Path, data: &Interactions, existing: Existing) -> Result<(), DataError> {
+    check_ids(path, &data.users, &data.items, unfit_for_tables)?;
     let name = path.to_string_lossy();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let separator = if name.ends_with(".tsv") || name.ends_with(".txt") { b'\t' } else { b',' };
@@ -107,8 +110,7 @@ pub fn write_csv(path: &Path, data: &Interactions, existing: Existing) -> Result
 ///
 /// A file that exists, an id with a tab or a line end in it, whatever the operating system refuses.
 pub fn write_atomic(path: &Path, data: &Interactions, existing: Existing) -> Result<(), DataError> {
-    let unfit = |id: &str| id.contains(['\t', '\n', '\r']).then_some("contains a tab or a line end");
-    check_ids(path, &data.users, &data.items, unfit)?;
+    check_ids(path, &data.users, &data.items, unfit_for_tables)?;
     write_file(path, existing, |out| {
         out.write_all(b"user_id:token\titem_id:token")?;
         if data.rating.is_some() {
@@ -212,6 +214,10 @@ fn check_ids(
         }
     }
     Ok(())
+}
+
+fn unfit_for_tables(id: &str) -> Option<&'static str> {
+    breaks_tables(id).then_some("contains a tab or a line end")
 }
 
 fn check_free(path: &Path, existing: Existing) -> Result<(), DataError> {

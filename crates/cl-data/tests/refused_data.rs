@@ -3,7 +3,9 @@
 
 mod common;
 
-use cl_data::{Existing, FilesSplit, Ids, Interactions, Unseen, write_atomic, write_lightgcn, write_split};
+use cl_data::{
+    Existing, FilesSplit, Ids, Interactions, Unseen, write_atomic, write_csv, write_lightgcn, write_split,
+};
 use common::Folder;
 
 #[test]
@@ -123,11 +125,18 @@ fn files_that_exist_and_ids_that_cannot_be_written() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "a 0\n");
     assert_eq!(
         message(write_lightgcn(&folder.path("y.txt"), &data("a b"), Existing::Refuse)),
-        "y.txt: the user id \"a b\" contains white space; write CSV instead"
+        "y.txt: the user id \"a b\" contains white space; rename it in the data that is read, for example \
+         with _ for white space"
     );
     assert_eq!(
         message(write_atomic(&folder.path("y.inter"), &data("a\tb"), Existing::Refuse)),
-        "y.inter: the user id \"a\\tb\" contains a tab or a line end; write CSV instead"
+        "y.inter: the user id \"a\\tb\" contains a tab or a line end; rename it in the data that is read, for example \
+         with _ for white space"
+    );
+    assert_eq!(
+        message(write_csv(&folder.path("y.csv"), &data("a\nb"), Existing::Refuse)),
+        "y.csv: the user id \"a\\nb\" contains a tab or a line end; rename it in the data that is read, for example \
+         with _ for white space"
     );
     let whole = cl_data::Source::Whole(data("a"));
     let split = cl_data::RatioSplit::default().split(&whole, 1).unwrap();

@@ -14,8 +14,13 @@ fn empty_files() {
     assert_eq!(refused(Atomic, "x.txt", b"\xEF\xBB\xBF"), expected);
     assert_eq!(
         refused(Atomic, "x.inter", b"user_id:token\titem_id:token\n"),
-        "x.inter:1:1: found a file without any interaction, expected at least one; check the format: a \
-         comma-separated file needs format = \"csv\""
+        "x.inter:1:1: found a header without a line under it, expected at least one; look whether the file \
+         is complete"
+    );
+    assert_eq!(
+        refused(Csv, "x.csv", b"user,item\n\n"),
+        "x.csv:1:1: found a header without a line under it, expected at least one; look whether the file \
+         is complete"
     );
     assert_eq!(
         refused(Lightgcn, "x.csv", b"1,2\n1,3\n"),
@@ -142,6 +147,84 @@ fn csv_files() {
         folder.refused("path = \"x.csv\"\nformat = \"csv\"\ncolumns = { rating = \"stars\" }"),
         "x.csv:2:5: found `five`, expected a finite number as rating"
     );
+}
+
+#[test]
+fn csv_without_a_header() {
+    let folder = Folder::new(&[
+        ("two.csv", "\n1,2\n3,4,5\n"),
+        ("bad.txt", "1 2 3\r\n4 5 good\r\n"),
+        ("sel.txt", "1 2 3\n"),
+    ]);
+    let refused = |path: &str, rest: &str| {
+        folder.refused(&format!("path = \"{path}\"\nformat = \"csv\"\nheader = false\n{rest}"))
+    };
+    let numbers =
+        "number the columns in data.columns from 1, and name the separator in data.separator if it is wrong";
+    assert_eq!(
+        refused("two.csv", ""),
+        "two.csv:3:1: found 3 fields, expected 2 fields, as in the first line"
+    );
+    assert_eq!(
+        refused("two.csv", "columns.time = \"3\""),
+        format!("two.csv:2:1: found 2 fields, expected a column 3; {numbers}")
+    );
+    assert_eq!(
+        refused("sel.txt", ""),
+        format!("sel.txt:1:1: found 1 fields, expected a column 2; {numbers}")
+    );
+    assert_eq!(
+        refused("bad.txt", "separator = \" \"\ncolumns.rating = \"3\""),
+        "bad.txt:2:5: found `good`, expected a finite number as rating"
+    );
+    assert_eq!(
+        folder.refused("path = \"two.csv\"\nformat = \"csv\""),
+        "two.csv:2:1: found the columns `1`, `2`, expected a column `user` in the header; write data.header = false if \
+         this line is data; else name the columns in data.columns, and the separator in data.separator if it is wrong"
+    );
+}
+
+#[test]
+fn csv_quotes() {
+    let csv = |text: &str| refused(Csv, "x.csv", text.as_bytes());
+    let unclosed = "found a quote that is never closed, expected a second quote at the end of the field; close it, or \
+                    put the field in quotes and write a quote that belongs to it twice";
+    assert_eq!(csv("user,item\n1,2\n2,\"3\n3,4\n4,5\n"), format!("x.csv:3:3: {unclosed}"));
+    // The number of fields is wrong too, but the quote is the reason.
+    assert_eq!(csv("user,item\n1,2\n\"2,3\n3,4\n"), format!("x.csv:3:1: {unclosed}"));
+    assert_eq!(csv("\"user,item\n1,2\n"), format!("x.csv:1:1: {unclosed}"));
+    let after = |at: &str, found: &str, line: usize, column: usize| {
+        format!(
+            "x.csv:{at}: found `{found}` after the closing quote of the field that begins in line {line}, column \
+             {column}, expected a separator or the end of the line; write a quote that belongs to a quoted field twice"
+        )
+    };
+    assert_eq!(csv("user,item\n\"1\"x,2\n"), after("2:4", "x", 2, 1));
+    assert_eq!(csv("user,item\nü,\"1\" \n"), after("2:6", " ", 2, 3));
+    assert_eq!(csv("user,item\n1,\"2\n3,\"é\n"), after("3:4", "é", 2, 3));
+    // A quote inside a field that does not begin with one is text, and hides no separator.
+    assert_eq!(csv("user,note,item\n1,5\",\n"), "x.csv:2:6: found an empty field, expected an item id");
+}
+
+#[test]
+fn ids_that_would_break_tables() {
+    let help = "rename it: what is written about ids stands in lines, between tabs";
+    let csv = |text: &str| refused(Csv, "x.csv", text.as_bytes());
+    assert_eq!(
+        csv("user,item\n1,2\n1,\"a\tb\"\n"),
+        format!("x.csv:3:3: found \"a\\tb\", expected an item id without tabs and line ends; {help}")
+    );
+    assert_eq!(
+        csv("user,item\n\"a\nb\",2\n"),
+        format!("x.csv:2:1: found \"a\\nb\", expected a user id without tabs and line ends; {help}")
+    );
+    assert_eq!(
+        refused(Atomic, "x.inter", b"user_id:token\titem_id:token\n1\ta\rb\n"),
+        format!("x.inter:2:3: found \"a\\rb\", expected an item id without tabs and line ends; {help}")
+    );
+    // What is in a column that is not read does not matter.
+    let folder = Folder::new(&[("x.csv", "user,note,item\n1,\"a\tb\n\",2\n")]);
+    assert_eq!(cl_data::Reader::new(Csv).read(&folder.path("x.csv")).unwrap().len(), 1);
 }
 
 #[test]

@@ -52,13 +52,14 @@ fn rows(data: &Interactions, sequences: &Sequences) -> Vec<(String, Vec<String>)
 }
 
 const WORD: &str = "[!-~äλ中]{1,6}";
-const ANYTHING: &str = "[ -~äλ中\t\n\r]{1,6}";
+/// Spaces, quotes and separators, but no tabs and line ends.
+const PHRASE: &str = "[ -~äλ中]{1,6}";
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn csv_keeps_everything(data in interactions(ANYTHING), name in prop::sample::select(vec!["x.csv", "x.tsv", "x.csv.gz"])) {
+    fn csv_keeps_everything(data in interactions(PHRASE), name in prop::sample::select(vec!["x.csv", "x.tsv", "x.csv.gz"])) {
         let folder = Folder::new(&[]);
         write_csv(&folder.path(name), &data, Existing::Refuse).unwrap();
         let columns = Columns {
@@ -70,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn atomic_keeps_everything(data in interactions("[ -~äλ中]{1,6}"), name in prop::sample::select(vec!["x.inter", "x.inter.gz"])) {
+    fn atomic_keeps_everything(data in interactions(PHRASE), name in prop::sample::select(vec!["x.inter", "x.inter.gz"])) {
         let folder = Folder::new(&[]);
         write_atomic(&folder.path(name), &data, Existing::Refuse).unwrap();
         prop_assert_eq!(Reader::new(Format::Atomic).read(&folder.path(name)).unwrap(), data);
@@ -99,7 +100,8 @@ proptest! {
     fn a_written_split_is_read_as_the_same_split(data in interactions(WORD), seed in any::<u64>()) {
         let folder = Folder::new(&[]);
         let config = RatioSplit { validation: 0.3, test: 0.4, ..RatioSplit::default() };
-        let split = config.split(&Source::Whole(data), seed).unwrap();
+        // Repeats are noted, and are not in the files.
+        let split = cl_data::Split { notes: Vec::new(), ..config.split(&Source::Whole(data), seed).unwrap() };
         prop_assume!(!split.test.is_empty());
         write_split(folder.root(), &split, Existing::Refuse).unwrap();
         let source = Reader::new(Format::Lightgcn).read_path(folder.root()).unwrap();
@@ -122,6 +124,34 @@ proptest! {
         let read = |name: &str| Reader::new(Format::Lightgcn).read(&folder.path(name)).unwrap();
         prop_assert_eq!(read("odd.txt"), read("plain.txt"));
     }
+}
+
+#[test]
+fn csv_without_a_header_is_all_data() {
+    let folder = Folder::new(&[
+        ("sel.txt", "10 5 4.5\n3 7 1\n"),
+        ("plain.csv", "10,5\n\n3,7\n"),
+        ("u.data", "10\t5\t4.5\t881250949\n3\t7\t1\t891717742\n"),
+        ("turned.csv", "\"x\",5,10\ny,7,3\n"),
+    ]);
+    let read = |path: &str, rest: &str| {
+        let config = format!("path = \"{path}\"\nformat = \"csv\"\nheader = false\n{rest}");
+        match folder.load(&config).unwrap().source {
+            Source::Whole(whole) => whole,
+            Source::Parts { .. } => panic!("one file is a whole set"),
+        }
+    };
+    let plain = read("plain.csv", "");
+    assert_eq!((&plain.users, &plain.items), (&Ids::Integers(vec![3, 10]), &Ids::Integers(vec![5, 7])));
+    assert_eq!((&plain.user, &plain.item, &plain.rating), (&vec![1, 0], &vec![0, 1], &None));
+    let rated = Interactions { rating: Some(vec![4.5, 1.0]), ..plain.clone() };
+    assert_eq!(read("sel.txt", "separator = \" \"\ncolumns = { rating = \"3\" }"), rated);
+    let timed = Interactions { time: Some(vec![881_250_949, 891_717_742]), ..rated };
+    let columns = "columns = { user = \"1\", item = \"2\", rating = \"3\", time = \"4\" }";
+    assert_eq!(read("u.data", &format!("separator = \"\\t\"\n{columns}")), timed);
+    assert_eq!(read("turned.csv", "columns = { user = \"3\", item = \"2\" }"), plain);
+    let reader = Reader::csv(Columns::numbered(), Some(',')).without_header();
+    assert_eq!(reader.read(&folder.path("plain.csv")).unwrap(), plain);
 }
 
 #[test]

@@ -31,23 +31,35 @@ pub struct Reader {
     format: Format,
     columns: Columns,
     separator: Option<char>,
+    header: bool,
 }
 
 impl Reader {
     /// A reader of `format` with default options.
     #[must_use]
     pub fn new(format: Format) -> Self {
-        Self { format, columns: Columns::default(), separator: None }
+        Self { format, columns: Columns::default(), separator: None, header: true }
     }
 
     /// A reader of CSV with the given column names and separator (`None`: by the ending of the file's name).
     #[must_use]
     pub fn csv(columns: Columns, separator: Option<char>) -> Self {
-        Self { format: Format::Csv, columns, separator }
+        Self { format: Format::Csv, columns, separator, header: true }
+    }
+
+    /// The same reader for CSV whose first line is data; columns are then named by number, see [`Columns::numbered`].
+    #[must_use]
+    pub fn without_header(self) -> Self {
+        Self { header: false, ..self }
     }
 
     pub(crate) fn from_config(config: &DataConfig) -> Self {
-        Self { format: config.format, columns: config.columns.clone(), separator: config.separator }
+        Self {
+            format: config.format,
+            columns: config.columns.clone(),
+            separator: config.separator,
+            header: config.header,
+        }
     }
 
     /// Reads one file.
@@ -103,11 +115,16 @@ impl Reader {
     }
 
     fn read_together(&self, files: &[&Path]) -> Result<Vec<Interactions>, DataError> {
+        let has_header = match self.format {
+            Format::Lightgcn | Format::Sequence => false,
+            Format::Atomic => true,
+            Format::Csv => self.header,
+        };
         let mut table = Table::default();
         for file in files {
             let text = Text::read(file)?;
             self.scan(&text, &mut table.part(&text))?;
-            table.end_part(&text)?;
+            table.end_part(&text, has_header)?;
         }
         table.finish()
     }
@@ -117,7 +134,7 @@ impl Reader {
             Format::Lightgcn => lightgcn::scan(text, sink),
             Format::Sequence => sequence::scan(text, sink),
             Format::Atomic => atomic::scan(text, sink),
-            Format::Csv => csv::scan(text, &self.columns, self.separator, sink),
+            Format::Csv => csv::scan(text, &self.columns, self.separator, self.header, sink),
         }
     }
 

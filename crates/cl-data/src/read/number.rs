@@ -3,6 +3,7 @@
 use super::Token;
 use super::text::Text;
 use crate::DataError;
+use crate::ids::breaks_tables;
 
 /// The largest whole number up to which every whole number is a float: 2⁵³.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -10,6 +11,14 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 pub(super) fn id<'t>(text: &Text, token: Token<'t>, what: &str) -> Result<Token<'t>, DataError> {
     if token.text.is_empty() {
         return Err(text.broken(token.at, "an empty field", format!("{what} id"), ""));
+    }
+    if breaks_tables(token.text) {
+        return Err(text.broken(
+            token.at,
+            format!("{:?}", token.text),
+            format!("{what} id without tabs and line ends"),
+            "rename it: what is written about ids stands in lines, between tabs",
+        ));
     }
     Ok(token)
 }

@@ -27,14 +27,18 @@ impl Table {
         PartSink { table: self, text }
     }
 
-    pub(super) fn end_part(&self, text: &Text) -> Result<(), DataError> {
-        match self.parts.last() {
-            Some(part) if part.events == 0 => Err(text.broken(
-                0,
+    /// Refuses a file without events; `has_header` tells what else can be in it.
+    pub(super) fn end_part(&self, text: &Text, has_header: bool) -> Result<(), DataError> {
+        let (found, help) = if has_header {
+            ("a header without a line under it", "look whether the file is complete")
+        } else {
+            (
                 "a file without any interaction",
-                "at least one",
                 "check the format: a comma-separated file needs format = \"csv\"",
-            )),
+            )
+        };
+        match self.parts.last() {
+            Some(part) if part.events == 0 => Err(text.broken(0, found, "at least one", help)),
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use super::{Split, Test, Train, Unseen, Validation};
 use crate::{DataError, Ids, Location, Part, UserItems};
 
-/// How many pairs an error shows.
+/// How many pairs an error shows, and ids a note.
 const EXAMPLES: usize = 3;
 
 /// The pairs of each part, as a split drew them.
@@ -48,6 +48,8 @@ impl Drawn {
             ));
             self.leave_out(&mut users, &mut items, &trained, &held_out);
         }
+        self.notes.extend(note_strays("user", &users));
+        self.notes.extend(note_strays("item", &items));
         let part = |pairs: &[(u32, u32)]| UserItems::from_pairs(users.len(), pairs.iter().copied());
         Ok(Split {
             train: Train(part(&self.train)),
@@ -113,6 +115,22 @@ impl Rows {
     }
 }
 
+/// A stray word in a column of numbers changes the order of all rows, and with it what a seed draws and how ties
+/// between items end.
+fn note_strays(what: &str, ids: &Ids) -> Option<String> {
+    let strays = ids.strays();
+    let shown: Vec<String> = strays.iter().take(EXAMPLES).map(|id| format!("`{id}`")).collect();
+    (!strays.is_empty()).then(|| {
+        format!(
+            "{} of {} {what} ids are not whole numbers, the first: {}; all are taken as text therefore, which changes \
+             their order (10 before 9)",
+            strays.len(),
+            ids.len(),
+            shown.join(", ")
+        )
+    })
+}
+
 fn count_unseen(held_out: &[bool], trained: &[bool]) -> usize {
     held_out.iter().zip(trained).filter(|&(&held_out, &trained)| held_out && !trained).count()
 }
@@ -154,6 +172,20 @@ mod tests {
             split.notes,
             [
                 "dropped 1 validation and 2 test pairs of 1 users and 2 items without a training pair (unseen = \"drop\")"
+            ]
+        );
+    }
+
+    #[test]
+    fn stray_words_among_numbers_are_noted() {
+        let items =
+            Ids::from_names((0..80).map(|id| id.to_string()).chain(["01", "x"].map(String::from)).collect());
+        let split = drawn().assemble(&Ids::range(4), &items, Unseen::Keep, |_, _, _| None).unwrap();
+        assert_eq!(
+            split.notes,
+            [
+                "2 of 82 item ids are not whole numbers, the first: `01`, `x`; all are taken as text therefore, which \
+                 changes their order (10 before 9)"
             ]
         );
     }

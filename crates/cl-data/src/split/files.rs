@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Drawn;
-use super::{Split, Unseen, check_share, rounded_share};
+use super::{Split, Unseen, check_share, note_repeats, rounded_share};
 use crate::random::{draw_to_front, generator};
 use crate::{DataError, Interactions, Invalid, Overlap, Part, PartFiles, Source, UserItems};
 
@@ -11,7 +11,8 @@ use crate::{DataError, Interactions, Invalid, Overlap, Part, PartFiles, Source, 
 ///
 /// Of a user with n training items, `n · validation` rounded half up go to validation, but never the last one. They
 /// are drawn by a generator that depends on the seed and the user's external id only, from the items in id order: the
-/// order of lines and of items in a line does not matter.
+/// order of lines and of items in a line does not matter. A pair that is repeated inside a part counts once, and `notes`
+/// says how many repeats there were.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FilesSplit {
@@ -78,6 +79,9 @@ impl FilesSplit {
             drawn.validation = validation.pairs().collect();
         }
         drawn.test = test.pairs().collect();
+        let distinct = |part: &Interactions| part.user_items().len();
+        let distinct = pairs.len() + validation.as_ref().map_or(0, distinct) + distinct(test);
+        drawn.notes.extend(note_repeats(source.parts().map(Interactions::len).sum(), distinct));
         drawn.assemble(&train.users, &train.items, self.unseen, |part, user, item| {
             files.as_ref().and_then(|files| files.locate(part, user, item, 0))
         })
@@ -162,6 +166,26 @@ mod tests {
         let split = config.split(&source(&train), 1).unwrap();
         assert_eq!(split, config.split(&source(&reversed), 1).unwrap());
         assert_ne!(split.validation, config.split(&source(&train), 2).unwrap().validation);
+    }
+
+    #[test]
+    fn repeats_inside_a_part_count_once_and_are_noted() {
+        let train = [(0, 1), (0, 2), (0, 1)];
+        let source = Source::Parts {
+            train: part(&train),
+            validation: Some(part(&[(1, 3), (1, 3)])),
+            test: part(&[(0, 39), (0, 39), (0, 39)]),
+            files: None,
+        };
+        let split = FilesSplit { validation: 0.0, ..Default::default() }.split(&source, 7).unwrap();
+        assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (2, 1, 1));
+        assert_eq!(
+            split.notes,
+            [
+                "4 repeated events count once: this split divides distinct pairs, so that duplicates = \"keep_all\" \
+                 matters to the filters alone"
+            ]
+        );
     }
 
     #[test]

@@ -4,14 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::assemble::Drawn;
 use super::{Split, Unseen, check_share, check_sum, rounded_share, whole};
-use crate::{DataError, Interactions, Invalid, Source};
+use crate::{DataError, Interactions, Invalid, Source, UserItems};
 
 /// A split along time, so that no model is trained on what happened after what it is tested on (Ji et al. 2023,
 /// arXiv:2010.11060, on why this matters).
 ///
 /// All N events are ordered by time, equal times by their order in the file. The last `N · test` (rounded half up) are
 /// test, the `N · validation` before them validation. Users who only come later have no training pair and are counted
-/// as unseen. The seed does not matter.
+/// as unseen. Where repeated events are kept, a held-out pair may also be in an earlier part; `notes` says how many. The
+/// seed does not matter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GlobalTime {
@@ -87,14 +88,25 @@ fn are_positions(whole: &Interactions, time: &[i64]) -> bool {
     offsets.windows(2).all(positions) && time.iter().any(|&time| time > 0)
 }
 
-/// Says how many held-out pairs are repeats of training pairs, where the data keeps repeats.
+/// Says how many held-out events repeat a pair of an earlier part, where the data keeps repeats. Training pairs are left
+/// out of every ranking, validation pairs of that of the test.
 fn note_revisits(whole: &Interactions, drawn: &mut Drawn) {
-    let train = crate::UserItems::from_pairs(whole.users.len(), drawn.train.iter().copied());
-    let held_out = drawn.validation.iter().chain(&drawn.test);
-    let revisits = held_out.filter(|&&(user, item)| train.contains(user as usize, item)).count();
-    if revisits > 0 {
-        drawn.notes.push(format!("{revisits} held-out events repeat a training pair of the same user"));
-    }
+    let pairs = |part: &[(u32, u32)]| UserItems::from_pairs(whole.users.len(), part.iter().copied());
+    let (train, validation) = (pairs(&drawn.train), pairs(&drawn.validation));
+    let repeats = |earlier: &UserItems, &(user, item): &(u32, u32)| earlier.contains(user as usize, item);
+    let in_train = drawn.validation.iter().chain(&drawn.test).filter(|pair| repeats(&train, pair)).count();
+    let in_validation =
+        drawn.test.iter().filter(|pair| !repeats(&train, pair) && repeats(&validation, pair)).count();
+    let mut note = |revisits, held_out, earlier| {
+        if revisits > 0 {
+            drawn.notes.push(format!(
+                "{revisits} {held_out} events repeat a {earlier} pair of the same user: a ranking without the \
+                 history cannot find them"
+            ));
+        }
+    };
+    note(in_train, "held-out", "training");
+    note(in_validation, "test", "validation");
 }
 
 #[cfg(test)]
@@ -125,6 +137,30 @@ mod tests {
         assert_eq!(items(&split.validation), [4, 7]);
         assert_eq!(items(&split.train), [2, 6, 8, 1, 3, 9]);
         assert_eq!(split.unseen_items, 4);
+    }
+
+    #[test]
+    fn repeats_of_training_and_of_validation_pairs_are_noted_apart() {
+        // In time: items 0 to 5 | 6, 0 | 6, 0, 0, 9 of one user.
+        let item = vec![0, 1, 2, 3, 4, 5, 6, 0, 6, 0, 0, 9];
+        let source = Source::Whole(Interactions {
+            users: Ids::range(1),
+            items: Ids::range(10),
+            user: vec![0; 12],
+            item,
+            rating: None,
+            time: Some((10..22).collect()),
+        });
+        let config = GlobalTime { validation: 2.0 / 12.0, test: 4.0 / 12.0, ..Default::default() };
+        assert_eq!(
+            config.split(&source, 1).unwrap().notes,
+            [
+                "3 held-out events repeat a training pair of the same user: a ranking without the history cannot find \
+                 them",
+                "1 test events repeat a validation pair of the same user: a ranking without the history cannot find \
+                 them"
+            ]
+        );
     }
 
     #[test]

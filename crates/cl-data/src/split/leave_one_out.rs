@@ -48,7 +48,7 @@ impl LeaveOneOut {
         let whole = whole("leave_one_out", source)?;
         let sequences = whole.sequences();
         let mut drawn = Drawn::default();
-        let (mut short, mut revisits) = (0, 0);
+        let (mut short, mut revisits, mut validation_revisits) = (0, 0, 0);
         for user in 0..sequences.users() {
             let items = sequences.of(user);
             let pair = |&item: &u32| (user as u32, item);
@@ -60,9 +60,11 @@ impl LeaveOneOut {
             let (test, before) = (&items[items.len() - 1..], &items[..items.len() - 1]);
             revisits += usize::from(before.contains(&test[0]));
             let cut = before.len() - usize::from(self.validation);
+            let (train, validation) = before.split_at(cut);
+            validation_revisits += usize::from(validation.iter().any(|item| train.contains(item)));
             drawn.test.extend(test.iter().map(pair));
-            drawn.validation.extend(before[cut..].iter().map(pair));
-            drawn.train.extend(before[..cut].iter().map(pair));
+            drawn.validation.extend(validation.iter().map(pair));
+            drawn.train.extend(train.iter().map(pair));
         }
         if whole.time.is_none() {
             drawn
@@ -74,11 +76,13 @@ impl LeaveOneOut {
                 .notes
                 .push(format!("{short} users have fewer than {FEWEST_EVENTS} events and are not tested"));
         }
-        if revisits > 0 {
-            drawn.notes.push(format!(
-                "{revisits} users have their test item in their own history already: a ranking without the history \
-                 cannot find it"
-            ));
+        for (revisits, part) in [(revisits, "test"), (validation_revisits, "validation")] {
+            if revisits > 0 {
+                drawn.notes.push(format!(
+                    "{revisits} users have their {part} item in their own history already: a ranking without the \
+                     history cannot find it"
+                ));
+            }
         }
         drawn.assemble(&whole.users, &whole.items, self.unseen, |_, _, _| None)
     }
@@ -123,6 +127,20 @@ mod tests {
             ]
         );
         assert_eq!((split.unseen_users, split.unseen_items), (0, 3)); // 0, 3 and 7
+    }
+
+    #[test]
+    fn validation_items_that_come_back_are_noted() {
+        let Source::Whole(whole) = source(None) else { unreachable!() };
+        let whole = Interactions { item: vec![0, 1, 0, 3, 4, 5, 6, 6, 7], ..whole };
+        let split = LeaveOneOut::default().split(&Source::Whole(whole), 1).unwrap();
+        assert_eq!(
+            split.notes[2..],
+            [
+                "2 users have their validation item in their own history already: a ranking without the history \
+                 cannot find it"
+            ]
+        );
     }
 
     #[test]

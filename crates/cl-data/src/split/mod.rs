@@ -101,6 +101,17 @@ fn check_sum(validation: f64, test: f64) -> Result<(), Invalid> {
     Err(("test", format!("validation + test must be below 1, got {validation} + {test}")))
 }
 
+/// What a split of distinct pairs does with repeats, which only `duplicates = "keep_all"` leaves in the data.
+fn note_repeats(events: usize, pairs: usize) -> Option<String> {
+    (events > pairs).then(|| {
+        format!(
+            "{} repeated events count once: this split divides distinct pairs, so that duplicates = \"keep_all\" \
+             matters to the filters alone",
+            events - pairs
+        )
+    })
+}
+
 /// The data of splits that divide it themselves.
 fn whole<'a>(split: &'static str, source: &'a Source) -> Result<&'a Interactions, DataError> {
     match source {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::assemble::Drawn;
-use super::{Split, Unseen, check_share, check_sum, rounded_share, whole};
+use super::{Split, Unseen, check_share, check_sum, note_repeats, rounded_share, whole};
 use crate::random::{draw_to_front, generator};
-use crate::{DataError, Interactions, Invalid, Source};
+use crate::{DataError, Interactions, Invalid, Source, UserItems};
 
 /// Over what a share is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,7 +22,8 @@ pub enum By {
 ///
 /// Of n pairs (a user's, or all), `n · test` rounded half up go to test and `n · validation` rounded half up to
 /// validation. Per user, one item always stays in training: validation gives way first, then test. A repeated pair
-/// counts once. Draws depend on the seed and external ids, not on the order of events.
+/// counts once, and `notes` says how many repeats there were. Draws depend on the seed and external ids, not on the order
+/// of events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RatioSplit {
@@ -62,15 +63,16 @@ impl RatioSplit {
     pub fn split(&self, source: &Source, seed: u64) -> Result<Split, DataError> {
         self.validate().map_err(|invalid| DataError::config("split", invalid))?;
         let whole = whole("ratio", source)?;
-        let drawn = match self.by {
-            By::User => self.by_user(whole, seed),
-            By::Global => self.global(whole, seed),
+        let pairs = whole.user_items();
+        let mut drawn = match self.by {
+            By::User => self.by_user(whole, &pairs, seed),
+            By::Global => self.global(&pairs, seed),
         };
+        drawn.notes.extend(note_repeats(whole.len(), pairs.len()));
         drawn.assemble(&whole.users, &whole.items, self.unseen, |_, _, _| None)
     }
 
-    fn by_user(&self, whole: &Interactions, seed: u64) -> Drawn {
-        let pairs = whole.user_items();
+    fn by_user(&self, whole: &Interactions, pairs: &UserItems, seed: u64) -> Drawn {
         let mut drawn = Drawn::default();
         for user in 0..pairs.users() {
             let mut items = pairs.of(user).to_vec();
@@ -91,8 +93,8 @@ impl RatioSplit {
         drawn
     }
 
-    fn global(&self, whole: &Interactions, seed: u64) -> Drawn {
-        let mut pairs: Vec<(u32, u32)> = whole.user_items().pairs().collect();
+    fn global(&self, pairs: &UserItems, seed: u64) -> Drawn {
+        let mut pairs: Vec<(u32, u32)> = pairs.pairs().collect();
         let test = rounded_share(pairs.len(), self.test);
         let validation = rounded_share(pairs.len(), self.validation).min(pairs.len() - test);
         draw_to_front(&mut pairs, test + validation, &mut generator(seed, "ratio split", b""));
@@ -157,6 +159,23 @@ mod tests {
             let reversed = events(pairs().into_iter().rev().collect());
             assert_eq!(split, config.split(&reversed, 5).unwrap());
             assert_ne!(split.test, config.split(&events(pairs()), 6).unwrap().test);
+        }
+    }
+
+    #[test]
+    fn repeats_count_once_and_are_noted() {
+        let repeated: Vec<(u32, u32)> = pairs().into_iter().chain(pairs().into_iter().take(3)).collect();
+        for by in [By::User, By::Global] {
+            let config = RatioSplit { by, ..Default::default() };
+            let mut split = config.split(&events(repeated.clone()), 5).unwrap();
+            assert_eq!(
+                std::mem::take(&mut split.notes),
+                [
+                    "3 repeated events count once: this split divides distinct pairs, so that duplicates = \"keep_all\" \
+                     matters to the filters alone"
+                ]
+            );
+            assert_eq!(split, config.split(&events(pairs()), 5).unwrap());
         }
     }
 
