@@ -17,6 +17,7 @@ const TRAIN: &str = "[train]\nepochs = 5\nbatch_size = 300\n";
 /// Experiments that together use every component and every key.
 pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
     files(place);
+    plain(place);
     let texts = [
         (
             "sgl",
@@ -69,6 +70,14 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
                  [views]\ntype = 'cross_layer'\n[contrast]\ntype = 'info_nce'\n{TRAIN}select = 'last'\n"
             ),
         ),
+        // Its first line names two columns `1` and `2`, and is two ids where it is data.
+        (
+            "plain",
+            "[data]\npath = 'plain.csv'\nformat = 'csv'\nheader = false\n\
+             columns = { user = '1', item = '2', rating = '3', time = '4' }\n\
+             [split]\ntype = 'ratio'\n[encoder]\ntype = 'popularity'\n"
+                .to_string(),
+        ),
         (
             "simgcl",
             format!(
@@ -92,6 +101,17 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
         .into_iter()
         .map(|(name, text)| (name, place.file(&format!("{name}.toml"), &format!("name = '{name}'\n{text}"))))
         .collect()
+}
+
+/// A table of numbers whose first line can be read as names.
+fn plain(place: &Place) {
+    let mut csv = String::from("1,2,3,4\n");
+    for line in 0..900 {
+        let fields = [("user", 70), ("item", 50), ("rating", 5), ("time", 999)]
+            .map(|(column, below)| random(&format!("plain {column}"), line, below).to_string());
+        csv.push_str(&format!("{}\n", fields.join(",")));
+    }
+    place.file("plain.csv", &csv);
 }
 
 /// Data folders and files in which every key of `[data]` has something to choose: two folders, each in two formats that

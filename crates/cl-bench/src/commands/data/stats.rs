@@ -25,6 +25,9 @@ pub(crate) struct StatsArgs {
     /// Columns of a CSV file: --columns user=user_id,item=asin,rating=stars,time=at
     #[arg(long, value_name = "COLUMN=NAME", value_delimiter = ',')]
     columns: Vec<String>,
+    /// The first line of a CSV file is data; --columns names columns by number then: user=1,item=2
+    #[arg(long)]
+    no_header: bool,
     /// Separator of a CSV file [default: a tab for .tsv and .txt, else a comma]
     #[arg(long, value_name = "CHARACTER")]
     separator: Option<char>,
@@ -71,6 +74,7 @@ fn refuse_data_options(args: &StatsArgs) -> Result<(), Error> {
     let given = [
         ("--format", "data.format", args.format.is_some()),
         ("--columns", "data.columns", !args.columns.is_empty()),
+        ("--no-header", "data.header", args.no_header),
         ("--separator", "data.separator", args.separator.is_some()),
     ];
     match given.into_iter().find(|(.., given)| *given) {
@@ -92,7 +96,11 @@ fn data_config(args: &StatsArgs) -> Result<DataConfig, Error> {
     }
     let format = args.format.unwrap_or(FormatName::Lightgcn);
     if format != FormatName::Csv {
-        let given = [("--columns", !args.columns.is_empty()), ("--separator", args.separator.is_some())];
+        let given = [
+            ("--columns", !args.columns.is_empty()),
+            ("--no-header", args.no_header),
+            ("--separator", args.separator.is_some()),
+        ];
         if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
             return Err(Error::with_help(
                 format!("{option} belongs to CSV files, and the format is {}", format.name()),
@@ -103,14 +111,15 @@ fn data_config(args: &StatsArgs) -> Result<DataConfig, Error> {
     Ok(DataConfig {
         path: Some(args.path.clone()),
         format: format.into(),
-        columns: columns(&args.columns)?,
+        header: !args.no_header,
+        columns: columns(&args.columns, args.no_header)?,
         separator: args.separator,
         ..DataConfig::default()
     })
 }
 
-fn columns(given: &[String]) -> Result<Columns, Error> {
-    let mut columns = Columns::default();
+fn columns(given: &[String], by_number: bool) -> Result<Columns, Error> {
+    let mut columns = if by_number { Columns::numbered() } else { Columns::default() };
     for entry in given {
         match entry.split_once('=').map(|(column, name)| (column.trim(), name.to_string())) {
             Some(("user", name)) => columns.user = name,
