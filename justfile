@@ -22,7 +22,7 @@ test:
 
 # The long versions of the program's tests, on public data: CL_DATA=DIR just test-heavy
 test-heavy:
-    CL_HEAVY=1 cargo test --release -p cl-bench -- --nocapture
+    CL_HEAVY=1 cargo test --release --workspace -- --nocapture
 
 # Formatting, lints, documentation
 check:
@@ -34,9 +34,23 @@ check:
 golden:
     python3 tests/golden/generate.py
 
+# Time the kernels, then steps of the quickstart
+bench:
+    cargo bench --workspace --bench kernels
+    cargo run --release -- bench experiments/quickstart.toml --steps 60
+
 # Time so many steps of an experiment
-bench FILE STEPS *ARGS:
+bench-steps FILE STEPS *ARGS:
     cargo run --release -- bench {{FILE}} --steps {{STEPS}} {{ARGS}}
+
+# Beside a PyTorch program: just bench-peers torch_reference.py data/graph/yelp2018 --threads 2 --clock wall
+bench-peers OPPONENT DATA *ARGS:
+    python3 tests/bench_peers.py --opponent {{OPPONENT}} --data {{DATA}} {{ARGS}}
+
+# Instructions of the kernels, counted by callgrind: to compare commits
+count-instructions:
+    cargo build --release --workspace --examples
+    python3 tests/count_instructions.py
 
 # All that a change must pass
 ci:

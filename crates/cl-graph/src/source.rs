@@ -57,18 +57,19 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// Batches over a user-item graph. Negatives are uniform over the items that the user did not take.
+/// Batches over a user-item graph; a clone shares the graph. Negatives are uniform over the items that the user did not take.
+#[derive(Clone)]
 pub struct GraphSource {
     graph: Arc<BipartiteGraph>,
     clean: GraphInput,
     sampler: Sampler,
     batch_size: usize,
     /// Users who can be drawn, for `users`.
-    active: Vec<u32>,
+    active: Arc<[u32]>,
     /// The epoch's order of edges, for `edges`.
     order: Option<(StreamKey, Vec<u32>)>,
     /// The user of each edge.
-    edge_users: Vec<u32>,
+    edge_users: Arc<[u32]>,
 }
 
 impl GraphSource {

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod clock;
+mod feed;
 mod progress;
 mod step;
 mod trainer;

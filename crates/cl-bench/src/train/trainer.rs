@@ -9,6 +9,7 @@ use cl_core::source::Source;
 use cl_core::views::{At, Views};
 
 use super::checkpoint::{Checkpoints, State, stable_ids};
+use super::feed::Feed;
 use super::step::{Losses, Method, Model, step};
 use super::{Session, Timing, Trained};
 use crate::backend::TrainBackend;
@@ -31,13 +32,13 @@ pub fn train<B, E, S>(
     mut views: Option<Box<dyn Views<S::Input>>>,
     encoder: E,
     dim: usize,
-    mut source: S,
+    source: S,
 ) -> Result<Trained, Error>
 where
     B: TrainBackend,
     E: Encoder<B, Input = S::Input> + AutodiffModule<B> + 'static,
     E::InnerModule: Encoder<B::InnerBackend, Input = S::Input>,
-    S: Source,
+    S: Source + Clone + 'static,
 {
     let Session {
         device,
@@ -73,6 +74,7 @@ where
     }
 
     let steps = source.steps() as u64;
+    let mut feed = Feed::new(source.clone(), key.child("batches"), state.epoch, state.step, negatives);
     let limit = max_steps.unwrap_or(u64::MAX);
     let mut timing = Timing::default();
     progress.start(config.epochs as u64, steps, &state);
@@ -84,7 +86,7 @@ where
         while state.step < steps && state.steps < limit {
             let started = clock.now();
             let at = At { key, epoch: state.epoch, step: state.step };
-            let batch = source.batch(At { key: key.child("batches"), ..at }, negatives);
+            let batch = feed.next(state.epoch, state.step);
             let sampled = clock.now();
             let epoch = state.epoch as f64 + state.step as f64 / steps as f64;
             let (next, losses, [forward, backward]) =

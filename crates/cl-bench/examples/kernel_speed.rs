@@ -1,0 +1,140 @@
+//! Seconds of single kernels, one JSON line each: beside other programs (`tests/bench_peers.py`), and under a tool that
+//! counts instructions (`tests/count_instructions.py`).
+//!
+//! `cargo run --release --example kernel_speed -- spmm --data FOLDER`, or `info_nce --rows 16384`, or `top_k`
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Tensor, TensorData};
+use cl_bench::Clock;
+use cl_core::StreamKey;
+use cl_core::contrast::{Reduction, Similarity, info_nce};
+use cl_core::rng::unit;
+use cl_data::{DataConfig, SyntheticConfig};
+use cl_eval::{Score, rank_embeddings};
+use cl_graph::{Adjacency, BipartiteGraph, Normalization, spmm};
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Kernel {
+    /// One product of a graph's normalised adjacency with a table
+    Spmm,
+    /// InfoNCE of two views, forward and backward
+    InfoNce,
+    /// The best 20 items of each user
+    TopK,
+}
+
+#[derive(Parser)]
+struct Args {
+    kernel: Kernel,
+    /// spmm: a folder with train and test files in LightGCN text [default: made-up data of 40,000 interactions]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Rows of a table: those of each view, or users
+    #[arg(long, default_value_t = 2048)]
+    rows: usize,
+    /// top_k: items
+    #[arg(long, default_value_t = 8192)]
+    items: usize,
+    /// Width of a row
+    #[arg(long, default_value_t = 64)]
+    dim: usize,
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Calls that are timed; one more comes before them
+    #[arg(long, default_value_t = 5)]
+    times: usize,
+    #[arg(long, value_enum, default_value = "wall")]
+    clock: Clock,
+}
+
+/// A table of numbers in [−0.5, 0.5).
+fn table(name: &str, rows: usize, dim: usize) -> TensorData {
+    let key = StreamKey::root(1).child(name);
+    let number = |at: usize| unit(key.words((at / dim) as u32, (at % dim) as u32)[0]) - 0.5;
+    TensorData::new((0..rows * dim).map(number).collect::<Vec<f32>>(), [rows, dim])
+}
+
+/// Resident MiB as `/proc/self/status` has them under this name.
+fn resident(name: &str) -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib = line.trim_start_matches(':').trim().strip_suffix("kB")?.trim().parse::<f64>().ok()?;
+    Some(kib / 1024.0)
+}
+
+fn measure(args: &Args, name: &str, mut call: impl FnMut()) {
+    call();
+    let before = resident("VmRSS");
+    // Sets the peak back. Where that is not allowed, it is of all that the process did.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let mut seconds: Vec<f64> = (0..args.times)
+        .map(|_| {
+            let started = args.clock.now();
+            call();
+            args.clock.now() - started
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    let line = json!({
+        "kernel": name,
+        "median_s": seconds.get(seconds.len() / 2),
+        "min_s": seconds.first(),
+        "peak_extra_mib": resident("VmHWM").zip(before).map(|(peak, before)| peak - before),
+        "threads": rayon::current_num_threads(),
+    });
+    println!("{line}");
+}
+
+fn graph(data: Option<&Path>) -> BipartiteGraph {
+    let config = match data {
+        Some(path) => DataConfig { path: Some(path.into()), ..DataConfig::default() },
+        None => DataConfig { synthetic: Some(SyntheticConfig::default()), ..DataConfig::default() },
+    };
+    let loaded = cl_data::load(&config, Path::new(""), 1).unwrap_or_else(|error| panic!("{error}"));
+    let train = loaded.source.parts().next().unwrap();
+    let pairs = train.user_items();
+    BipartiteGraph::new(pairs.offsets(), pairs.items(), train.items.len())
+}
+
+fn main() {
+    let args = Args::parse();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads).use_current_thread();
+    pool.build_global().unwrap();
+    let device = Default::default();
+    match args.kernel {
+        Kernel::Spmm => {
+            let graph = graph(args.data.as_deref());
+            let adjacency = Adjacency::new(Arc::new(graph), Normalization::Symmetric);
+            let x = Tensor::<Flex, 2>::from_data(table("x", adjacency.nodes(), args.dim), &device);
+            measure(&args, "spmm", || {
+                std::hint::black_box(spmm(&adjacency, x.clone()));
+            });
+        }
+        Kernel::InfoNce => {
+            type B = Autodiff<Flex>;
+            let [a, b] = ["a", "b"].map(|name| {
+                Tensor::<B, 2>::from_data(table(name, args.rows, args.dim), &device).require_grad()
+            });
+            measure(&args, "info_nce", || {
+                let loss = info_nce(a.clone(), b.clone(), Similarity::Cosine, 0.2, Reduction::Mean);
+                std::hint::black_box(loss.backward());
+            });
+        }
+        Kernel::TopK => {
+            let users = Tensor::<Flex, 2>::from_data(table("users", args.rows, args.dim), &device);
+            let items = Tensor::<Flex, 2>::from_data(table("items", args.items, args.dim), &device);
+            let rows: Vec<u32> = (0..args.rows as u32).collect();
+            measure(&args, "top_k", || {
+                let lists = rank_embeddings(users.clone(), items.clone(), &rows, &[], 20, Score::Raw);
+                std::hint::black_box(lists);
+            });
+        }
+    }
+}
