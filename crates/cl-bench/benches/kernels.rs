@@ -1,6 +1,9 @@
 //! Times of the kernels at the shapes of a step on made-up data: `cargo bench`, or `just bench`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../src/allocator.rs"]
+mod allocator;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +16,9 @@ use cl_data::{DataConfig, SyntheticConfig};
 use cl_eval::{Score, rank_embeddings};
 use cl_graph::{Adjacency, BipartiteGraph, GraphInput, Noise, Normalization, Plan, propagate, spmm};
 use divan::{Bencher, black_box};
+
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() {
     divan::main();

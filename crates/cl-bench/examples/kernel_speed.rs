@@ -4,6 +4,9 @@
 //! `cargo run --release --example kernel_speed -- spmm --data FOLDER`, or `info_nce --rows 16384`, or `top_k`
 #![allow(clippy::unwrap_used)]
 
+#[path = "../src/allocator.rs"]
+mod allocator;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +21,9 @@ use cl_eval::{Score, rank_embeddings};
 use cl_graph::{Adjacency, BipartiteGraph, Normalization, spmm};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
+
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 #[derive(Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]

@@ -100,7 +100,7 @@ simd! {
 }
 
 /// Stored values between the one that is computed and the one whose row is fetched.
-const AHEAD: usize = 6;
+const AHEAD: usize = 12;
 
 /// Fetches a row into the caches.
 #[inline(always)]
