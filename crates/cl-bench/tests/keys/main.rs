@@ -32,11 +32,12 @@ const INDIFFERENT: [(&str, &str); 6] = [
 ];
 
 /// Keys that may have no effect in some experiment, because of its data or of how its training goes.
-const IDLE: [(&str, &str); 5] = [
+const IDLE: [(&str, &str); 6] = [
     ("data.duplicates", "where no pair stands twice, or the split divides distinct pairs"),
     ("data.k_core.user", "where everybody has more"),
     ("data.synthetic.order", "where the split does not look at times"),
     ("split leave_one_out.unseen", "where nothing is unseen"),
+    ("split ratio.unseen", "where nothing is unseen"),
     ("train.patience", "where the metric rose at every evaluation"),
 ];
 
