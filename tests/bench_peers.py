@@ -91,7 +91,7 @@ def kernels(args):
     micro = [args.python, args.opponent, "--threads", str(args.threads), "--clock", args.clock, "--data", args.data, "--micro"]
     key = "chunked_B16384" if args.opt == "tuned" else "plain_B16384"
     nce = [((m := json_line(micro + ["infonce", "--nce-batches", "16384"])["infonce"][key])["median_ms"] / 1e3, m["peak_extra_mib"],
-            (o := json_line(example + ["info_nce", "--rows", "16384"]))["median_s"], o["peak_extra_mib"]) for _ in range(args.alternations)]
+            (o := json_line(example + ["info_nce", "--rows", "16384"]))["median_s"], max(o["peak_extra_mib"], 0.0)) for _ in range(args.alternations)]
     table = [line("InfoNCE, 16,384 rows, forward and backward, s", [(t, o) for t, _, o, _ in nce], 3),
              line("the same, memory besides the input, MiB", [(t, o) for _, t, _, o in nce], 0)]
     if args.opt == "tuned":

@@ -20,7 +20,7 @@ pub(crate) fn kill_when(command: &mut Command, said: &Path, mut now: impl FnMut(
             break;
         }
         assert!(started.elapsed() < Duration::from_secs(300), "{command:?} waits for nothing");
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::sleep(Duration::from_micros(50));
     }
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,12 +1,13 @@
 //! Propagation on slices, once for all host backends.
 //!
-//! What is not needed is not computed: the first product is shared by passes over one graph, the last is made at the
-//! wanted rows alone, passes over one graph share one backward, and its first product reads the wanted rows alone.
+//! What is not needed is not computed: the first product is shared by passes over one graph, a layer is made at the rows
+//! that are needed of it where these are few ([`needed`]), passes over one graph share one backward, and that reads and
+//! writes the same rows.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-use cl_core::Rows;
-
+use super::needed::{Rows, needed, reads_layer};
 use super::noise;
 use super::product::{LayerNoise, Operand, Write, add_noise, product, product_of_rows};
 use crate::adjacency::Csr;
@@ -41,31 +42,6 @@ pub(super) fn spmm(csr: &Csr, x: &[f32], dim: usize) -> Vec<f32> {
     out
 }
 
-/// The rows that some gathers want, each once, and where each of them stands in the list.
-struct Wanted {
-    rows: Vec<u32>,
-    place: Vec<u32>,
-}
-
-impl Wanted {
-    fn new<'a>(nodes: usize, gathers: impl Iterator<Item = &'a Gather>) -> Self {
-        let mut place = vec![u32::MAX; nodes];
-        for gather in gathers {
-            for row in gather.rows.iter() {
-                place[row as usize] = 0;
-            }
-        }
-        let mut rows = Vec::new();
-        for (row, place) in place.iter_mut().enumerate() {
-            if *place == 0 {
-                *place = rows.len() as u32;
-                rows.push(row as u32);
-            }
-        }
-        Self { rows, place }
-    }
-}
-
 /// Each gather with its part of the output.
 fn parts<'a>(plan: &'a Plan, dim: usize, mut out: &'a mut [f32]) -> Vec<(&'a Gather, &'a mut [f32])> {
     plan.wanted
@@ -81,7 +57,7 @@ fn parts<'a>(plan: &'a Plan, dim: usize, mut out: &'a mut [f32]) -> Vec<(&'a Gat
 /// Adds `weight · source[place(row)]` to the part's rows.
 fn gather(
     part: &mut [f32],
-    rows: &Rows,
+    rows: &cl_core::Rows,
     source: &[f32],
     dim: usize,
     weight: f32,
@@ -91,6 +67,38 @@ fn gather(
         let from = &source[place(row) * dim..][..dim];
         for (out, from) in out.iter_mut().zip(from) {
             *out += weight * from;
+        }
+    }
+}
+
+/// A layer, or its gradient: all rows, or those that are needed.
+struct Layer<'a> {
+    /// Where each node's row stands, if not all rows are there.
+    place: Option<&'a [u32]>,
+    rows: Cow<'a, [f32]>,
+}
+
+impl<'a> Layer<'a> {
+    fn borrowed(rows: &'a [f32]) -> Self {
+        Self { place: None, rows: Cow::Borrowed(rows) }
+    }
+
+    fn operand(&self) -> Operand<'_> {
+        match self.place {
+            None => Operand::Dense(&self.rows),
+            Some(place) => Operand::Sparse { place, rows: &self.rows },
+        }
+    }
+
+    /// Where the row of a node stands that is there.
+    fn place(&self, row: u32) -> usize {
+        self.place.map_or(row, |place| place[row as usize]) as usize
+    }
+
+    /// Hands the buffer on if it is a whole table's.
+    fn done(self) {
+        if let (None, Cow::Owned(rows)) = (self.place, self.rows) {
+            give(rows);
         }
     }
 }
@@ -121,45 +129,43 @@ pub(super) fn propagate(plan: &Plan, table: &[f32], dim: usize) -> Vec<f32> {
 
     let mut shared = SharedFirst(None);
     for (index, pass) in plan.passes.iter().enumerate() {
-        let top = top_layer(plan, |gather| gather.pass == index);
-        let mut below: Option<Vec<f32>> = None;
-        for layer in 1..=top {
+        let of_pass = |gather: &Gather| gather.pass == index;
+        let needed = needed(plan, &pass.structure, of_pass);
+        let again = plan.passes[index + 1..].iter().any(|other| other.structure.same(&pass.structure));
+        let mut below = Layer::borrowed(table);
+        for layer in 1..needed.len() {
             let adjacency = pass.structure.layer(layer);
             let layer_noise: LayerNoise =
                 pass.noise.map(|noise| (noise.key.at(layer as u64), noise.magnitude));
-            let reads = |gather: &Gather| gather.pass == index && reads_layer(gather, layer);
-            let source = below.as_deref().unwrap_or(table);
-            if layer == top {
-                let wanted = Wanted::new(plan.nodes, plan.wanted.iter().filter(|gather| reads(gather)));
-                let mut rows = vec![0.0; wanted.rows.len() * dim];
-                product_of_rows(adjacency.csr(), source, dim, &wanted.rows, &mut rows, layer_noise);
-                add_layer(&mut parts, reads, &rows, dim, share, |row| wanted.place[row as usize] as usize);
-            } else {
-                let mut current = take(plan.nodes * dim);
-                let again =
-                    plan.passes[index + 1..].iter().any(|other| other.structure.same(&pass.structure));
-                if layer == 1 && (again || shared.is_of(&pass.structure)) {
-                    current.copy_from_slice(shared.product(&pass.structure, adjacency.csr(), table, dim));
-                    add_noise(&mut current, dim, layer_noise);
-                } else {
-                    product(
+            let reads = |gather: &Gather| of_pass(gather) && reads_layer(gather, layer);
+            let current = match &needed[layer] {
+                Rows::Some(wanted) => {
+                    let mut rows = vec![0.0; wanted.rows.len() * dim];
+                    product_of_rows(
                         adjacency.csr(),
-                        Operand::Dense(source),
+                        below.operand(),
                         dim,
-                        &mut current,
-                        Write::Set,
+                        &wanted.rows,
+                        &mut rows,
                         layer_noise,
                     );
+                    Layer { place: Some(&wanted.place), rows: Cow::Owned(rows) }
                 }
-                add_layer(&mut parts, reads, &current, dim, share, |row| row as usize);
-                if let Some(old) = below.replace(current) {
-                    give(old);
+                Rows::All => {
+                    let mut rows = take(plan.nodes * dim);
+                    if layer == 1 && (again || shared.is_of(&pass.structure)) {
+                        rows.copy_from_slice(shared.product(&pass.structure, adjacency.csr(), table, dim));
+                        add_noise(&mut rows, dim, layer_noise);
+                    } else {
+                        product(adjacency.csr(), below.operand(), dim, &mut rows, Write::Set, layer_noise);
+                    }
+                    Layer { place: None, rows: Cow::Owned(rows) }
                 }
-            }
+            };
+            add_layer(&mut parts, reads, &current, dim, share);
+            std::mem::replace(&mut below, current).done();
         }
-        if let Some(old) = below {
-            give(old);
-        }
+        below.done();
     }
     out
 }
@@ -192,42 +198,29 @@ impl Drop for SharedFirst {
     }
 }
 
-/// Whether the gather reads this layer (from 1 on): its own, or any for the mean.
-fn reads_layer(gather: &Gather, layer: usize) -> bool {
-    match gather.output {
-        Output::Final => true,
-        Output::Layer(own) => own == layer,
-    }
-}
-
-/// The highest layer that the chosen gathers read.
-fn top_layer(plan: &Plan, chosen: impl Fn(&Gather) -> bool) -> usize {
-    let layers = plan.wanted.iter().filter(|gather| chosen(gather)).map(|gather| match gather.output {
-        Output::Final => plan.layers,
-        Output::Layer(layer) => layer,
-    });
-    layers.max().unwrap_or(0)
-}
-
-/// Adds a layer to the outputs that read it; `place` tells where a node's row stands in `layer`.
+/// Adds a layer to the outputs that read it.
 fn add_layer(
     parts: &mut [(&Gather, &mut [f32])],
     reads: impl Fn(&Gather) -> bool,
-    layer: &[f32],
+    layer: &Layer<'_>,
     dim: usize,
     share: f32,
-    place: impl Fn(u32) -> usize + Copy,
 ) {
     for (wanted, part) in parts.iter_mut().filter(|(wanted, _)| reads(wanted)) {
         let weight = if wanted.output == Output::Final { share } else { 1.0 };
-        gather(part, &wanted.rows, layer, dim, weight, place);
+        gather(part, &wanted.rows, &layer.rows, dim, weight, |row| layer.place(row));
     }
 }
 
-/// The gradient that reaches a layer directly from the outputs: its rows that are not zero.
-fn direct(plan: &Plan, grad: &[f32], dim: usize, chosen: impl Fn(&Gather) -> bool) -> (Wanted, Vec<f32>) {
-    let wanted = Wanted::new(plan.nodes, plan.wanted.iter().filter(|gather| chosen(gather)));
-    let mut rows = vec![0.0; wanted.rows.len() * dim];
+/// Adds the gradient that reaches a layer directly from the chosen outputs.
+fn add_direct(
+    plan: &Plan,
+    grad: &[f32],
+    dim: usize,
+    chosen: impl Fn(&Gather) -> bool,
+    out: &mut [f32],
+    place: impl Fn(u32) -> usize,
+) {
     let mut rest = grad;
     for gather in &plan.wanted {
         let (part, after) = rest.split_at(gather.rows.len() * dim);
@@ -237,20 +230,9 @@ fn direct(plan: &Plan, grad: &[f32], dim: usize, chosen: impl Fn(&Gather) -> boo
         }
         let weight = if gather.output == Output::Final { plan.share() } else { 1.0 };
         for (row, from) in gather.rows.iter().zip(part.chunks_exact(dim)) {
-            let to = &mut rows[wanted.place[row as usize] as usize * dim..][..dim];
-            for (to, from) in to.iter_mut().zip(from) {
+            for (to, from) in out[place(row) * dim..][..dim].iter_mut().zip(from) {
                 *to += weight * from;
             }
-        }
-    }
-    (wanted, rows)
-}
-
-/// Adds listed rows to a dense matrix.
-fn scatter(wanted: &Wanted, rows: &[f32], dim: usize, out: &mut [f32]) {
-    for (&row, from) in wanted.rows.iter().zip(rows.chunks_exact(dim)) {
-        for (out, from) in out[row as usize * dim..][..dim].iter_mut().zip(from) {
-            *out += from;
         }
     }
 }
@@ -258,46 +240,68 @@ fn scatter(wanted: &Wanted, rows: &[f32], dim: usize, out: &mut [f32]) {
 /// See [`GraphBackend::propagate_backward`](super::GraphBackend::propagate_backward).
 pub(super) fn propagate_backward(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f32> {
     let mut total = vec![0.0; plan.nodes * dim];
-    let mut write = Write::Set;
     // Noise does not depend on the table, so passes over one graph differ in nothing here.
     for (index, pass) in plan.passes.iter().enumerate() {
         if plan.passes[..index].iter().any(|other| other.structure.same(&pass.structure)) {
             continue;
         }
         let of_graph = |gather: &Gather| plan.passes[gather.pass].structure.same(&pass.structure);
-        let top = top_layer(plan, of_graph);
-        let mut above: Option<Vec<f32>> = None;
-        for layer in (1..=top).rev() {
-            let (wanted, rows) =
-                direct(plan, grad, dim, |gather| of_graph(gather) && reads_layer(gather, layer));
-            let operand = match &mut above {
-                None => Operand::Sparse { place: &wanted.place, rows: &rows },
-                Some(above) => {
-                    scatter(&wanted, &rows, dim, above);
-                    Operand::Dense(above)
+        // The gradient of a layer is zero but at the rows that the forward pass needs of it.
+        let needed = needed(plan, &pass.structure, of_graph);
+        let mut above: Option<Layer<'_>> = None;
+        for layer in (1..needed.len()).rev() {
+            let mut current = match &needed[layer] {
+                Rows::All => Layer { place: None, rows: Cow::Owned(take(plan.nodes * dim)) },
+                Rows::Some(wanted) => {
+                    let rows = vec![0.0; wanted.rows.len() * dim];
+                    Layer { place: Some(&wanted.place), rows: Cow::Owned(rows) }
                 }
             };
-            let adjacency = pass.structure.layer(layer);
-            if layer == 1 {
-                product(adjacency.transposed(), operand, dim, &mut total, write, None);
-                write = Write::Add;
-            } else {
-                let mut below = take(plan.nodes * dim);
-                product(adjacency.transposed(), operand, dim, &mut below, Write::Set, None);
-                if let Some(old) = above.replace(below) {
-                    give(old);
+            match &above {
+                // The highest layer is always listed, and begins with zeros.
+                None => {}
+                Some(above) => {
+                    let matrix = pass.structure.layer(layer + 1);
+                    let (matrix, out) = (matrix.transposed(), current.rows.to_mut());
+                    match &needed[layer] {
+                        Rows::All => product(matrix, above.operand(), dim, out, Write::Set, None),
+                        Rows::Some(wanted) => {
+                            product_of_rows(matrix, above.operand(), dim, &wanted.rows, out, None);
+                        }
+                    }
                 }
             }
+            let reads = |gather: &Gather| of_graph(gather) && reads_layer(gather, layer);
+            let place = current.place;
+            let at = |row: u32| place.map_or(row, |place| place[row as usize]) as usize;
+            add_direct(plan, grad, dim, reads, current.rows.to_mut(), at);
+            if let Some(old) = above.replace(current) {
+                old.done();
+            }
         }
-        if let Some(old) = above {
-            give(old);
+        if let Some(above) = above {
+            let matrix = pass.structure.layer(1);
+            match &needed[0] {
+                Rows::All => {
+                    product(matrix.transposed(), above.operand(), dim, &mut total, Write::Add, None);
+                }
+                Rows::Some(wanted) => {
+                    let mut rows = vec![0.0; wanted.rows.len() * dim];
+                    product_of_rows(matrix.transposed(), above.operand(), dim, &wanted.rows, &mut rows, None);
+                    for (&row, from) in wanted.rows.iter().zip(rows.chunks_exact(dim)) {
+                        for (out, from) in total[row as usize * dim..][..dim].iter_mut().zip(from) {
+                            *out += from;
+                        }
+                    }
+                }
+            }
+            above.done();
         }
     }
     let of_layer_zero = |gather: &Gather| match gather.output {
         Output::Final => plan.in_mean(0),
         Output::Layer(layer) => layer == 0,
     };
-    let (wanted, rows) = direct(plan, grad, dim, of_layer_zero);
-    scatter(&wanted, &rows, dim, &mut total);
+    add_direct(plan, grad, dim, of_layer_zero, &mut total, |row| row as usize);
     total
 }

@@ -11,6 +11,8 @@ mod flex;
 mod host;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod needed;
 pub mod noise;
 pub mod portable;
 #[cfg(any(feature = "flex", feature = "ndarray"))]

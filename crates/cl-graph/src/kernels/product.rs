@@ -53,7 +53,7 @@ pub(super) fn product(
 /// Rows `rows` of `A x`, one after another, plus noise.
 pub(super) fn product_of_rows(
     csr: &Csr,
-    x: &[f32],
+    x: Operand<'_>,
     dim: usize,
     rows: &[u32],
     out: &mut [f32],
@@ -61,7 +61,7 @@ pub(super) fn product_of_rows(
 ) {
     out.par_chunks_mut(LISTED * dim)
         .zip(rows.par_chunks(LISTED))
-        .for_each(|(out, rows)| run(csr, Operand::Dense(x), dim, 0, Some(rows), out, Write::Set, noise));
+        .for_each(|(out, rows)| run(csr, x, dim, 0, Some(rows), out, Write::Set, noise));
 }
 
 #[allow(clippy::too_many_arguments)]

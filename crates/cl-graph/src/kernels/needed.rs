@@ -1,0 +1,128 @@
+//! Which rows of each layer a step needs.
+
+use crate::input::{Output, Structure};
+use crate::plan::{Gather, Plan};
+
+/// Rows of a layer.
+pub(super) enum Rows {
+    /// All of them, or so many that leaving the others out would not pay.
+    All,
+    /// These.
+    Some(Wanted),
+}
+
+/// Rows, each once and ascending, and where each node's stands in the list.
+pub(super) struct Wanted {
+    pub(super) rows: Vec<u32>,
+    /// `u32::MAX` for a node that is not among them.
+    pub(super) place: Vec<u32>,
+}
+
+impl Wanted {
+    /// The rows whose place is not `u32::MAX`.
+    fn of_marked(mut place: Vec<u32>) -> Self {
+        let mut rows = Vec::new();
+        for (row, place) in place.iter_mut().enumerate() {
+            if *place != u32::MAX {
+                *place = rows.len() as u32;
+                rows.push(row as u32);
+            }
+        }
+        Self { rows, place }
+    }
+}
+
+/// Whether the gather reads this layer (from 1 on): its own, or any for the mean.
+pub(super) fn reads_layer(gather: &Gather, layer: usize) -> bool {
+    match gather.output {
+        Output::Final => true,
+        Output::Layer(own) => own == layer,
+    }
+}
+
+/// The rows of each layer, from 0 to the highest that the chosen gathers read, that these gathers need: those that they
+/// read, and the neighbours of those that the layer above needs. Of the highest layer they are always listed; below, a layer
+/// is listed as long as its rows have less than half of the edges.
+///
+/// The gradient of a layer is zero at all other rows.
+pub(super) fn needed(plan: &Plan, structure: &Structure, chosen: impl Fn(&Gather) -> bool) -> Vec<Rows> {
+    let gathers = || plan.wanted.iter().filter(|gather| chosen(gather));
+    let top = gathers().map(|gather| match gather.output {
+        Output::Final => plan.layers,
+        Output::Layer(layer) => layer,
+    });
+    let top = top.max().unwrap_or(0);
+    let mut needed: Vec<Rows> = (0..=top).map(|_| Rows::All).collect();
+    for layer in (0..=top).rev() {
+        let own = structure.layer(layer.max(1));
+        let own = own.csr();
+        let mut place = vec![u32::MAX; plan.nodes];
+        let mut edges = 0;
+        let mut mark = |row: u32| {
+            if place[row as usize] == u32::MAX {
+                place[row as usize] = 0;
+                edges += own.row(row as usize).len();
+            }
+            edges
+        };
+        for gather in gathers().filter(|gather| layer > 0 && reads_layer(gather, layer)) {
+            gather.rows.iter().for_each(|row| {
+                mark(row);
+            });
+        }
+        if layer < top {
+            let Rows::Some(above) = &needed[layer + 1] else { break };
+            let matrix = structure.layer(layer + 1);
+            let matrix = matrix.csr();
+            let enough = own.columns.len() / 2;
+            let columns = |&row: &u32| &matrix.columns[matrix.row(row as usize)];
+            if above.rows.iter().any(|row| columns(row).iter().any(|&column| mark(column) > enough)) {
+                break;
+            }
+        }
+        needed[layer] = Rows::Some(Wanted::of_marked(place));
+    }
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cl_core::Request;
+
+    use super::*;
+    use crate::adjacency::{Adjacency, Normalization};
+    use crate::bipartite::BipartiteGraph;
+    use crate::input::GraphInput;
+
+    fn rows(needed: &Rows) -> Option<&[u32]> {
+        match needed {
+            Rows::All => None,
+            Rows::Some(wanted) => Some(&wanted.rows),
+        }
+    }
+
+    #[test]
+    fn layers_below_are_listed_while_they_are_few() {
+        // A path: user u took the items u and u + 1. Twenty users, so items are nodes 20 to 40.
+        let offsets: Vec<usize> = (0..=20).map(|user| 2 * user).collect();
+        let items: Vec<u32> = (0..20).flat_map(|user| [user, user + 1]).collect();
+        let graph = Arc::new(BipartiteGraph::new(&offsets, &items, 21));
+        let input = GraphInput::clean(Adjacency::new(graph, Normalization::Symmetric));
+        let structure = input.structure.clone();
+        let of = |layers, rows: &[u32]| {
+            let request = Request { input: input.clone(), rows: cl_core::Rows::List(rows.into()) };
+            needed(&Plan::new(layers, false, 41, &[request]), &structure, |_| true)
+        };
+        let found = of(3, &[9]);
+        assert_eq!(rows(&found[3]), Some(&[9][..]));
+        assert_eq!(rows(&found[2]), Some(&[9, 29, 30][..]), "itself for the mean, and its items");
+        assert_eq!(rows(&found[1]), Some(&[8, 9, 10, 29, 30][..]));
+        assert_eq!(rows(&found[0]), Some(&[8, 9, 10, 28, 29, 30, 31][..]));
+        let all: Vec<u32> = (0..41).collect();
+        let found = of(2, &all);
+        assert!(rows(&found[1]).is_none() && rows(&found[0]).is_none());
+        assert_eq!(rows(&found[2]).map(<[u32]>::len), Some(41));
+    }
+}
