@@ -11,7 +11,7 @@ use mimalloc::MiMalloc;
 /// mimalloc with huge pages for large allocations.
 pub(crate) struct Allocator;
 
-/// From here on a table fills huge pages of 2 MiB.
+/// From here on at least one huge page of 2 MiB lies inside, wherever the allocation begins.
 const LARGE: usize = 4 << 20;
 
 // SAFETY: every call is passed on to mimalloc with the layout it came with; the advice changes no content.

@@ -61,11 +61,12 @@ impl RunFolder {
                 "choose another --out",
             ));
         }
-        let there = path.exists()
-            && fs::read_dir(path)
-                .map_err(Error::io("cannot read", path))?
-                // All that a run leaves that was killed before it could mark its folder.
-                .any(|entry| !entry.is_ok_and(|entry| entry.file_name() == "experiment_hash.tmp"));
+        fs::create_dir_all(path).map_err(Error::io("cannot make the folder", path))?;
+        folder.lock()?;
+        let there = fs::read_dir(path)
+            .map_err(Error::io("cannot read", path))?
+            // All that a run leaves that was killed before it could mark its folder.
+            .any(|entry| !entry.is_ok_and(|entry| entry.file_name() == "experiment_hash.tmp"));
         if there {
             let is_run = folder.file("experiment_hash").exists();
             if !is_run {
@@ -74,7 +75,6 @@ impl RunFolder {
                     "choose another --out",
                 ));
             }
-            folder.lock()?;
             match policy {
                 IfThere::Refuse if folder.is_finished() => {
                     return Err(Error::with_help(
@@ -109,29 +109,24 @@ impl RunFolder {
                 }
             }
         }
-        fs::create_dir_all(path).map_err(Error::io("cannot make the folder", path))?;
         // The hash comes first: it marks the folder as a run's.
         folder.write("experiment_hash", format!("{hash}\n").as_bytes())?;
-        folder.lock()?;
         folder.write("resolved.toml", resolved.as_bytes())?;
         Ok(folder)
     }
 
-    /// Takes the folder for this process.
+    /// Takes the folder for this process: a lock on the folder itself, which no run replaces.
     fn lock(&mut self) -> Result<(), Error> {
-        let path = self.file("experiment_hash");
-        let file = fs::File::open(&path).map_err(Error::io("cannot open", &path))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(Error::with_help(
+        // A system or a file system without such locks is no reason not to work.
+        let Ok(folder) = fs::File::open(&self.path) else { return Ok(()) };
+        if let Err(TryLockError::WouldBlock) = folder.try_lock() {
+            return Err(Error::with_help(
                 format!("another process works in `{}`", self.path.display()),
                 "wait for it, or choose another --out",
-            )),
-            // A file system without locks is no reason not to work.
-            Ok(()) | Err(TryLockError::Error(_)) => {
-                self._lock = Some(Arc::new(file));
-                Ok(())
-            }
+            ));
         }
+        self._lock = Some(Arc::new(folder));
+        Ok(())
     }
 
     /// Removes what a run left, and nothing else.

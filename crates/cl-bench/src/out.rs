@@ -1,4 +1,4 @@
-//! What the program prints for others to read.
+//! What the program says: results on standard output, notes on standard error.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -14,4 +14,9 @@ pub(crate) fn line(text: impl Display) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a line to standard error. Nobody need be there to read it: a training goes on.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

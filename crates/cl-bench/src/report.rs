@@ -1,8 +1,8 @@
 //! A table worth reading at the end of a run.
 
 use cl_data::Split;
-use cl_eval::Scorer;
 use cl_eval::baseline::PopularityConfig;
+use cl_eval::{Score, Scorer};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::config::EvaluateConfig;
@@ -52,7 +52,9 @@ pub(crate) fn table(outcome: &Outcome<'_>, config: &EvaluateConfig) -> String {
 fn popularity(split: &Split, config: &EvaluateConfig) -> Option<Evaluation> {
     let scorer = PopularityConfig::default().fit(&split.train, split.items.len()).ok()?;
     let ranker = ByScores(Box::new(scorer) as Box<dyn Scorer>);
-    Some(on_test(&ranker, split, config))
+    // Counts above 16 would be equal under a sigmoid, which is for the scores of embeddings.
+    let config = EvaluateConfig { score: Score::Raw, ..config.clone() };
+    Some(on_test(&ranker, split, &config))
 }
 
 fn new_table(header: Vec<String>) -> Table {

@@ -43,7 +43,7 @@ impl Facts {
         }
     }
 
-    /// The sentence that every output of a run selected on the test part carries.
+    /// The sentence that the outputs of a run selected on the test part carry.
     pub(crate) fn watermark(&self) -> Option<&'static str> {
         self.select.and_then(Select::watermark)
     }
@@ -72,6 +72,11 @@ pub(crate) struct Outcome<'a> {
 /// Writes all files; `result.json` comes last and marks the run as finished.
 pub(crate) fn write(folder: &RunFolder, outcome: &Outcome<'_>) -> Result<(), Error> {
     let Outcome { loaded: LoadedSplit { split, .. }, evaluation, facts, .. } = outcome;
+    // That of a run cut short, which has gone on: it must not stand beside other files than its own.
+    let earlier = folder.file("result.json");
+    if earlier.exists() {
+        std::fs::remove_file(&earlier).map_err(Error::io("cannot remove", earlier))?;
+    }
     folder.write("users.tsv", ids(&split.users).as_bytes())?;
     folder.write("items.tsv", ids(&split.items).as_bytes())?;
     folder.write("topk.tsv", topk(evaluation, split).as_bytes())?;

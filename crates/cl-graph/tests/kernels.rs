@@ -237,8 +237,53 @@ fn an_encoder_answers_empty_requests<B: GraphBackend>(_backend: &str) {
     assert!(encoder.encode(&[]).is_empty());
 }
 
+/// What training uses: the gradients of an encoder's answers, some of which no loss looks at, joined and taken back.
+fn gradients_of_answers_are_joined<B: GraphBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("joined gradients on {backend}"), TOLERANCE);
+    let key = StreamKey::root(46);
+    for (layers, dim) in [(0, 5), (1, 7), (3, 64)] {
+        let structures = structures(key, 37, 53, Normalization::Symmetric);
+        let rows = |name: &str, count: u32| {
+            let key = key.child(name);
+            Rows::List((0..count).map(|at| below(key.words(at, 0)[0], 90)).collect())
+        };
+        let noise = Noise { key, magnitude: 0.2 };
+        let input = |at: usize, output| GraphInput { structure: structures[at].clone(), noise: None, output };
+        let requests = [
+            Request { input: input(0, Output::Final), rows: rows("a", 20) },
+            Request { input: input(1, Output::Final), rows: rows("none", 0) },
+            Request { input: input(0, Output::Layer(0)), rows: rows("b", 9) },
+            Request { input: input(1, Output::Final), rows: rows("c", 30) },
+            Request { input: input(0, Output::Final).with_noise(noise), rows: rows("d", 11) },
+        ];
+        let table = tensor::<B, 2>(&random(key.child("table"), 90 * dim), [90, dim]);
+        let plan = Arc::new(Plan::new(layers, true, 90, &requests));
+        // Every answer used, and two subsets, by a weighted sum of all its numbers.
+        for used in [&[true; 5][..], &[true, false, false, true, true], &[false, true, true, false, true]] {
+            let outer = Tensor::<Autodiff<B>, 2>::from_inner(table.clone()).require_grad();
+            let parts = <Autodiff<B> as GraphBackend>::propagate_parts(&plan, primitive(outer.clone()));
+            let mut loss = Tensor::<Autodiff<B>, 1>::zeros([1], &Default::default());
+            let mut weights = Vec::new();
+            for (at, (part, request)) in parts.into_iter().zip(&requests).enumerate() {
+                let count = request.rows.len() * dim;
+                let weight = random(key.child("weight").at(at as u64), count);
+                if used[at] && count > 0 {
+                    let weight = tensor::<Autodiff<B>, 2>(&weight, [request.rows.len(), dim]);
+                    loss = loss + (wrap::<Autodiff<B>>(part) * weight).sum();
+                }
+                weights.extend(weight.into_iter().map(|x| if used[at] { x } else { 0.0 }));
+            }
+            let found = outer.grad(&loss.backward()).unwrap();
+            let grad = tensor::<B, 2>(&weights, [plan.rows(), dim]);
+            let expected = wrap::<B>(portable::propagate_backward::<B>(&plan, primitive(grad)));
+            worst.check(&values(found), &values(expected), &format!("{layers} layers, {used:?}"));
+        }
+    }
+}
+
 on_each_backend!(
     random_plans,
+    gradients_of_answers_are_joined,
     products,
     some_rows_are_the_same_rows_of_all,
     bits_do_not_depend_on_threads,

@@ -40,7 +40,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Stop training after N steps, and still evaluate
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_steps: Option<u64>,
     /// Say nothing but errors
     #[arg(long)]
@@ -73,14 +73,9 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
         let loaded = load(&experiment, args)?;
         let split = &loaded.split;
         let folder = open_folder(&experiment, text, args)?;
-        if args.resume && folder.is_finished() {
-            if !folder.is_cut_short() {
-                say(args, &format!("{} is finished", folder.path().display()));
-                return Ok(());
-            }
-            // It goes on, and until it ends again there is no result.
-            let result = folder.file("result.json");
-            std::fs::remove_file(&result).map_err(Error::io("cannot remove", result))?;
+        if args.resume && folder.is_finished() && !folder.is_cut_short() {
+            say(args, &format!("{} is finished", folder.path().display()));
+            return Ok(());
         }
         say(args, &report::data_line(split));
 
@@ -112,7 +107,7 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
 
 fn say(args: &RunArgs, line: &str) {
     if !args.quiet {
-        eprintln!("{line}");
+        out::note(line);
     }
 }
 
@@ -150,7 +145,7 @@ pub(crate) fn load_split<B: TrainBackend>(
             ));
         }
         if training.objective.negatives_per_positive() > 0 {
-            check_negatives(&split)?;
+            check_negatives(&split, training.train.refit)?;
         }
     }
     if split.test.is_empty() {
@@ -165,13 +160,15 @@ pub(crate) fn load_split<B: TrainBackend>(
 }
 
 /// A user who took everything has no negative item, and would be searched for one for ever.
-fn check_negatives(split: &Split) -> Result<(), Error> {
+fn check_negatives(split: &Split, refit: bool) -> Result<(), Error> {
     let items = split.items.len();
-    match (0..split.users.len()).find(|&user| split.train.of(user).len() == items) {
+    let of_validation = |user| if refit { split.validation.of(user).len() } else { 0 };
+    let taken = |user: usize| split.train.of(user).len() + of_validation(user);
+    match (0..split.users.len()).find(|&user| taken(user) >= items) {
         None => Ok(()),
         Some(user) => Err(Error::with_help(
             format!(
-                "user `{}` took all {items} items in the training part, so that no negative can be sampled",
+                "user `{}` took all {items} items in what is trained on, so that no negative can be sampled",
                 split.users.external(user)
             ),
             "remove the user, or choose an objective without negatives",
@@ -281,6 +278,8 @@ impl<B: TrainBackend> Bed<'_, B> {
                 let trained = self.train(model, training, &evaluate, &self.split.train, selection, "")?;
                 let (ranker, mut facts) = trained.into();
                 let valid = self.valid(&*ranker, &evaluate);
+                // A training that goes on may find another best epoch.
+                let refit = refit && !facts.cut_short;
                 let Some(mut training) = again()?.training.filter(|_| refit) else {
                     return Ok(Model { ranker, valid, training: Some(facts) });
                 };

@@ -46,8 +46,6 @@ pub(super) struct State {
     pub(super) in_sums: u64,
     /// Loss of the last step.
     pub(super) last_loss: f64,
-    /// Steps done when the log was last written, so that a resumed run does not tell the same epoch again.
-    pub(super) logged: Option<u64>,
     /// Bytes of `metrics.jsonl` that belong to this state.
     pub(super) log_length: u64,
 }
@@ -249,15 +247,18 @@ impl Checkpoints {
         };
         write().map_err(Error::io("cannot write", &self.log))?;
         state.log_length += line.len() as u64;
-        state.logged = Some(state.steps);
         Ok(())
     }
 }
 
 fn record<B: Backend, R: Record<B>>(item: R, path: PathBuf) -> Result<(), Error> {
     let shown = path.display().to_string();
+    let file = path.with_extension("mpk");
     <Recorded as Recorder<B>>::record(&Recorded::new(), item, path)
-        .map_err(|error| Error::other(format!("cannot write the checkpoint `{shown}`: {}", reason(error))))
+        .map_err(|error| Error::other(format!("cannot write the checkpoint `{shown}`: {}", reason(error))))?;
+    // It must be on the disk before it is named as the one that counts.
+    let synced = fs::File::open(&file).and_then(|file| file.sync_all());
+    synced.map_err(Error::io("cannot write", file))
 }
 
 fn load<B: Backend, R: Record<B>>(path: PathBuf, device: &B::Device) -> Result<R, Error> {

@@ -24,7 +24,7 @@ use crate::ranker::Ranker;
 pub enum Selection<'a> {
     /// The validation part, for selection or, with `select = "last"`, for the log alone.
     Validation(&'a Validation),
-    /// The test part: `select = "test"`, the habit of published graph results. Every output is watermarked.
+    /// The test part: `select = "test"`, the habit of published graph results. Outputs are watermarked.
     Test(&'a Test),
 }
 

@@ -118,7 +118,7 @@ impl Progress {
 
     fn say(&mut self, line: &str) {
         if !matches!(self.show, Show::Nothing) {
-            eprintln!("{line}");
+            crate::out::note(line);
             self.told = Instant::now();
         }
     }

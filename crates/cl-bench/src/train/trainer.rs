@@ -78,11 +78,28 @@ where
     let limit = max_steps.unwrap_or(u64::MAX);
     let mut timing = Timing::default();
     progress.start(config.epochs as u64, steps, &state);
-    while !state.stopped && (state.epoch as usize) < config.epochs {
-        if state.steps >= limit && state.logged == Some(state.steps) {
-            break;
+    // The metrics of the present model; the best so far is remembered.
+    let measured = |model: &Model<B, E>, state: &mut State, best: &mut Option<E::InnerModule>| {
+        let [users, items] = encode_tables::<B, _, S>(&model.0.valid(), &source);
+        let ranker = ByEmbeddings { users, items };
+        check_spread(&ranker, state.epochs_begun())?;
+        let metrics = selection_metrics(&ranker, part, selection, evaluate);
+        let by = |(name, _): &&(String, f64)| Some(name) == config.select_by.as_ref();
+        let value = metrics.iter().find(by).map(|(_, value)| *value);
+        if let (Some(value), true) = (value, config.select != Select::Last)
+            && state.offer(value)
+        {
+            *best = Some(model.0.valid());
         }
-        let mut epoch_seconds = 0.0;
+        Ok::<_, Error>(metrics)
+    };
+    let due = |epoch: u64| {
+        epoch as usize == config.epochs || (epoch as usize).is_multiple_of(config.evaluate_every)
+    };
+    let name = if config.select == Select::Test { "test" } else { "valid" };
+    let mut epoch_seconds = 0.0;
+    while !state.stopped && (state.epoch as usize) < config.epochs && state.steps < limit {
+        epoch_seconds = 0.0;
         while state.step < steps && state.steps < limit {
             let started = clock.now();
             let at = At { key, epoch: state.epoch, step: state.step };
@@ -108,52 +125,40 @@ where
                 checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
             }
         }
-        let whole = state.step == steps;
-        if let (false, Some(checkpoints)) = (whole, &checkpoints) {
-            // `max_steps` ended the training inside an epoch. What follows belongs to this end of it alone: a run that
-            // goes on from here evaluates and logs the epoch when it is whole.
-            checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
+        if state.step < steps {
+            break;
         }
-        if whole {
-            timing.epochs.push(epoch_seconds);
-            state.epoch += 1;
-            state.step = 0;
-        }
-
-        let last = state.epoch as usize == config.epochs || state.steps >= limit;
+        timing.epochs.push(epoch_seconds);
+        state.epoch += 1;
+        state.step = 0;
         let mut metrics = Vec::new();
-        if last || (whole && (state.epoch as usize).is_multiple_of(config.evaluate_every)) {
-            let [users, items] = encode_tables::<B, _, S>(&model.0.valid(), &source);
-            let ranker = ByEmbeddings { users, items };
-            check_spread(&ranker, state.epoch)?;
-            metrics = selection_metrics(&ranker, part, selection, evaluate);
-            let by = |(name, _): &&(String, f64)| Some(name) == config.select_by.as_ref();
-            let value = metrics.iter().find(by).map(|(_, value)| *value);
-            if let (Some(value), true) = (value, config.select != Select::Last) {
-                if state.offer(value) {
-                    best = Some(model.0.valid());
-                }
-                state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
-            }
+        if due(state.epoch) {
+            metrics = measured(&model, &mut state, &mut best)?;
+            state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
         }
-        let part = if config.select == Select::Test { "test" } else { "valid" };
-        let line = state.log_line(part, &metrics, epoch_seconds, config.select.watermark());
+        let line = state.log_line(name, &metrics, epoch_seconds, config.select.watermark());
         progress.epoch(&state, &metrics);
         if let Some(checkpoints) = &checkpoints {
             checkpoints.log(&line, &mut state)?;
         }
         state.sums = Losses::default();
         state.in_sums = 0;
-        if state.steps >= limit {
-            break;
-        }
     }
     progress.finish();
-    if let (0, Some(checkpoints)) = (state.step, &checkpoints) {
+    if let Some(checkpoints) = &checkpoints {
         checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
     }
 
     let cut_short = !state.stopped && (state.epoch as usize) < config.epochs;
+    if cut_short && (state.step > 0 || !due(state.epoch)) {
+        // `max_steps` ended the training where it would not have been evaluated. What follows belongs to this end of it
+        // alone and stands in no checkpoint: a run that goes on does as if there had been no end.
+        let metrics = measured(&model, &mut state, &mut best)?;
+        if let (true, Some(checkpoints)) = (state.step > 0, &checkpoints) {
+            let line = state.log_line(name, &metrics, epoch_seconds, config.select.watermark());
+            checkpoints.log(&line, &mut state)?;
+        }
+    }
     let selected = match best {
         Some(best) => best,
         None => {

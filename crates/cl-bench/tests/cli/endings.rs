@@ -26,6 +26,46 @@ fn a_run_cut_short_says_so_and_goes_on_to_the_same_bits() {
     assert_eq!(result(&run)["cut_short"], false);
 }
 
+/// Ends at the end of an epoch that is evaluated and of one that is not, inside epochs, before and in a second training.
+#[test]
+fn wherever_it_is_cut_a_run_goes_on_as_if_it_had_not_been() {
+    let settings = ["evaluate_every = 2\npatience = 1", "refit = true", "evaluate_every = 3\nrefit = true"];
+    for (at, setting) in settings.into_iter().enumerate() {
+        let text = XSIMGCL.replace("epochs = 3\n", &format!("epochs = 6\n{setting}\n"));
+        let text = text.replace("[evaluate]", "[optimizer]\nlr = 0.1\n[evaluate]");
+        let (place, file) = finished(&text);
+        for cuts in [&["5"][..], &["10"], &["7", "15"], &["12", "13", "25"]] {
+            let out = format!("cut-{at}-{}", cuts.join("-"));
+            for steps in cuts {
+                succeed(place.run(&file, &out).args(["--resume", "--quiet", "--max-steps", steps]));
+                assert!(result(&place.path(&out))["steps"].as_u64().unwrap() <= steps.parse().unwrap());
+            }
+            succeed(place.run(&file, &out).args(["--resume", "--quiet"]));
+            let (whole, cut) = (traces(&place.path("out")), traces(&place.path(&out)));
+            assert_eq!(differences(&whole, &cut), [] as [&str; 0], "{setting}, cut at {cuts:?}");
+        }
+    }
+    let (place, file) = finished(XSIMGCL);
+    let output = place.run(&file, "none").args(["--max-steps", "0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "no step is no training");
+}
+
+#[test]
+fn popularity_is_ranked_by_its_counts_whatever_the_score() {
+    let (place, file) = finished(XSIMGCL);
+    let column = |set: &str| -> Vec<String> {
+        let out = set.replace('=', "-");
+        let output = succeed(place.run(&file, &out).args(["--set", set]));
+        let table = String::from_utf8(output.stdout).unwrap();
+        let row = table.lines().find(|line| line.contains("recall")).unwrap().to_string();
+        row.split_whitespace().map(String::from).collect()
+    };
+    let (raw, sigmoid) = (column("evaluate.score=raw"), column("evaluate.score=sigmoid"));
+    // The cells: a border, `recall`, then model and popularity at each cut-off.
+    assert!(raw.len() >= 6, "{raw:?}");
+    assert_eq!((&raw[3], &raw[5]), (&sigmoid[3], &sigmoid[5]));
+}
+
 #[test]
 fn a_log_that_lost_lines_is_told() {
     let place = Place::new();
@@ -51,7 +91,7 @@ fn overwrite_removes_what_a_run_left_and_nothing_else() {
 #[test]
 fn two_processes_do_not_work_in_one_folder() {
     let (place, file) = finished(XSIMGCL);
-    let other = fs::File::open(place.path("out/experiment_hash")).unwrap();
+    let other = fs::File::open(place.path("out")).unwrap();
     other.lock().unwrap();
     for option in ["--resume", "--overwrite"] {
         let said = fail(place.run(&file, "out").arg(option));

@@ -48,7 +48,7 @@ fn killed_at_ten_random_moments(file: &Path, more: &[String]) {
         // A random number of steps of this process and a random moment after them, so that all ten find it alive.
         let before = length(&steps_of_broken);
         let wanted = before + u64::from(random("kill after", kill, (total / KILLS) as u32));
-        let wait = Duration::from_micros(u64::from(random("kill wait", kill, 20_000)));
+        let wait = Duration::from_micros(u64::from(random("kill wait", kill, 4_000)));
         let said = place.path(&format!("said-{kill}"));
         let alive = kill_when(&mut resume(), &said, || {
             let now = length(&steps_of_broken) > wanted;
@@ -81,7 +81,7 @@ fn killed_at_ten_random_moments(file: &Path, more: &[String]) {
 #[test]
 fn killed_at_ten_random_moments_a_run_ends_in_the_same_bits() {
     let place = Place::new();
-    let file = place.file("counted.toml", &experiment("counted_noise", 8, ""));
+    let file = place.file("counted.toml", &experiment("counted_noise", 16, ""));
     killed_at_ten_random_moments(&file, &[]);
 }
 

@@ -171,7 +171,7 @@ const PANEL: usize = 256;
 
 /// The gradients of [`row_lse`] for anchors and keys, each logit computed once more.
 ///
-/// Memory besides the gradients: `[PANEL, d]` for every [`KEYS`] keys, as large as the gradient of the keys at most.
+/// Memory besides the gradients: `[PANEL, d]` for every [`KEYS`] keys or part of them.
 pub(super) fn row_lse_backward(
     anchors: Matrix<'_>,
     keys: Matrix<'_>,

@@ -28,7 +28,7 @@ fn take(length: usize) -> Vec<f32> {
 
 fn give(buffer: Vec<f32>) {
     let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
-    // Enough for the passes of one step; of another graph's buffers none is kept for ever.
+    // Enough for the passes of one step. So many stay until the process ends or other graphs' take their place.
     if buffers.len() == 8 {
         buffers.remove(0);
     }
@@ -133,12 +133,12 @@ pub(super) fn propagate(plan: &Plan, table: &[f32], dim: usize) -> Vec<f32> {
         let needed = needed(plan, &pass.structure, of_pass);
         let again = plan.passes[index + 1..].iter().any(|other| other.structure.same(&pass.structure));
         let mut below = Layer::borrowed(table);
-        for layer in 1..needed.len() {
+        for (layer, rows) in needed.iter().enumerate().skip(1) {
             let adjacency = pass.structure.layer(layer);
             let layer_noise: LayerNoise =
                 pass.noise.map(|noise| (noise.key.at(layer as u64), noise.magnitude));
             let reads = |gather: &Gather| of_pass(gather) && reads_layer(gather, layer);
-            let current = match &needed[layer] {
+            let current = match rows {
                 Rows::Some(wanted) => {
                     let mut rows = vec![0.0; wanted.rows.len() * dim];
                     product_of_rows(

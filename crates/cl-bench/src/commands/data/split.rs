@@ -29,10 +29,10 @@ pub(super) fn split(args: &SplitArgs, catalogue: &impl Catalogue) -> Result<(), 
     let Divided { loaded, split } = divide(&args.experiment, &args.root, catalogue)?;
     cl_data::write_split(&args.out, &split, existing(args.overwrite)).map_err(not_written)?;
     if loaded.report.kept != loaded.report.read {
-        eprintln!("note: {}", loaded.report);
+        out::note(format_args!("note: {}", loaded.report));
     }
     for note in &split.notes {
-        eprintln!("note: {note}");
+        out::note(format_args!("note: {note}"));
     }
     out::line(args.out.display())
 }
