@@ -76,6 +76,12 @@ impl RunFolder {
                 ));
             }
             match policy {
+                IfThere::Refuse if folder.is_cut_short() => {
+                    return Err(Error::with_help(
+                        format!("`{}` holds a run that --max-steps ended", path.display()),
+                        "--resume goes on with it, --overwrite starts anew, --out DIR goes elsewhere",
+                    ));
+                }
                 IfThere::Refuse if folder.is_finished() => {
                     return Err(Error::with_help(
                         format!("`{}` holds a finished run", path.display()),

@@ -13,6 +13,8 @@ fn a_run_cut_short_says_so_and_goes_on_to_the_same_bits() {
     assert!(String::from_utf8_lossy(&cut.stdout).contains("--max-steps ended the training early"));
     let run = place.path("cut");
     assert_eq!((&result(&run)["cut_short"], &result(&run)["steps"]), (&true.into(), &7.into()));
+    let refused = fail(&mut place.run(&file, "cut"));
+    assert!(refused.contains("holds a run that --max-steps ended"), "{refused}");
     // The same limit again: nothing to train, and the same end.
     let before = traces(&run);
     succeed(place.run(&file, "cut").args(["--resume", "--quiet", "--max-steps", "7"]));
