@@ -3,7 +3,7 @@
 
     cargo build --release && python3 tests/scaling.py FOLDER [LARGEST]
 
-FOLDER takes the data (10 bytes an interaction, written once); LARGEST is 1e7 by default. Users are a hundredth of the
+FOLDER takes the data (5 to 8 bytes an interaction, written once); LARGEST is 1e7 by default. Users are a hundredth of the
 interactions, items half of the users. LightGCN, 2 layers, d = 64, batches of 2048, all processors.
 """
 import json, math, os, pathlib, subprocess, sys, time
