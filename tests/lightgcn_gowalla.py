@@ -5,7 +5,7 @@
 
 FOLDER holds train.txt and test.txt. What LightGCN-PyTorch draws is drawn here from the same generators in the same order
 (numpy for users, positives, negatives and the shuffle, torch for the two tables), and lists are ranked as there: by the
-sigmoid in f32, with torch.topk. Needs torch, numpy, scipy; about ten minutes on one core. docs/results.md has the figures.
+sigmoid in f32, with torch.topk. Needs torch, numpy, scipy; about six minutes on two cores. docs/results.md has the figures.
 """
 import sys
 import numpy as np, scipy.sparse as sp, torch
@@ -39,7 +39,7 @@ def main(folder, seed):
     users = 1 + max(max(train), max(test))
     items = 1 + max(max(row) for part in (train, test) for row in part.values())
     pairs = [(user, item) for user, row in train.items() for item in row]
-    taken = sp.csr_matrix((np.ones(len(pairs)), zip(*pairs)), shape=(users, items))
+    taken = sp.csr_matrix((np.ones(len(pairs)), tuple(zip(*pairs))), shape=(users, items))
     positives = [taken.indices[taken.indptr[user]:taken.indptr[user + 1]] for user in range(users)]
     positives = [np.sort(row) for row in positives]
     sets = [set(row.tolist()) for row in positives]
