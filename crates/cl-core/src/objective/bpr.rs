@@ -1,7 +1,7 @@
 //! Bayesian personalised ranking.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{log_sigmoid, sigmoid};
+use burn::tensor::activation::log_sigmoid;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,20 @@ pub fn bpr<B: Backend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
     let difference = positive.expand([n, k]) - negative; // [n, k]
     let losses = match form {
         BprForm::Softplus => log_sigmoid(difference).neg(),
-        BprForm::BoundedSigmoid => sigmoid(difference).add_scalar(1e-5).log().neg(),
+        BprForm::BoundedSigmoid => bounded(difference),
     };
     losses.sum_dim(1).div_scalar(k as f64).reshape([n])
+}
+
+/// `−ln(1e-5 + σ(x))` from `t = exp(−|x|)`, as `ln(1 + t) − ln(1e-5 (1 + t) + s)` with s = 1 for x ≥ 0 and t below.
+///
+/// Its gradient holds `σ (1 − σ)`, and where σ is near 1 that difference keeps few digits; here nothing is subtracted.
+fn bounded<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    let below = x.clone().lower_elem(0.0);
+    // −|x| as a product with a constant sign, so that the gradient at 0 is that of σ too.
+    let signs = x.ones_like().neg().mask_fill(below.clone(), 1.0);
+    let t = (x.clone() * signs).exp();
+    let numerator = t.ones_like().mask_where(below, t.clone());
+    let one_more = t.add_scalar(1.0);
+    one_more.clone().log() - (one_more.mul_scalar(1e-5) + numerator).log()
 }

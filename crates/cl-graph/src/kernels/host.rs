@@ -240,6 +240,7 @@ fn add_direct(
 /// See [`GraphBackend::propagate_backward`](super::GraphBackend::propagate_backward).
 pub(super) fn propagate_backward(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f32> {
     let mut total = vec![0.0; plan.nodes * dim];
+    let mut write = Write::Set;
     // Noise does not depend on the table, so passes over one graph differ in nothing here.
     for (index, pass) in plan.passes.iter().enumerate() {
         if plan.passes[..index].iter().any(|other| other.structure.same(&pass.structure)) {
@@ -283,7 +284,7 @@ pub(super) fn propagate_backward(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f
             let matrix = pass.structure.layer(1);
             match &needed[0] {
                 Rows::All => {
-                    product(matrix.transposed(), above.operand(), dim, &mut total, Write::Add, None);
+                    product(matrix.transposed(), above.operand(), dim, &mut total, write, None);
                 }
                 Rows::Some(wanted) => {
                     let mut rows = vec![0.0; wanted.rows.len() * dim];
@@ -296,6 +297,7 @@ pub(super) fn propagate_backward(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f
                 }
             }
             above.done();
+            write = Write::Add;
         }
     }
     let of_layer_zero = |gather: &Gather| match gather.output {
