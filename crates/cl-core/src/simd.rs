@@ -8,31 +8,35 @@
 /// The body must be a plain loop that the compiler can vectorise; helper functions must be `#[inline(always)]`.
 #[macro_export]
 macro_rules! simd {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($generic:ident: $bound:ident),+>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn body($($arg: $ty),*) $(-> $ret)? $body
+            fn body $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
-                fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx512 $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    body $(::<$($generic),+>)? ($($arg),*)
+                }
                 #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                fn avx2 $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    body $(::<$($generic),+>)? ($($arg),*)
+                }
                 if ::std::arch::is_x86_feature_detected!("avx512vl")
                     && ::std::arch::is_x86_feature_detected!("avx512dq")
                     && ::std::arch::is_x86_feature_detected!("avx512bw")
                 {
                     // Safety: the processor has what the function was compiled for.
-                    return unsafe { avx512($($arg),*) };
+                    return unsafe { avx512 $(::<$($generic),+>)? ($($arg),*) };
                 }
                 if ::std::arch::is_x86_feature_detected!("avx2") {
                     // Safety: as above.
-                    return unsafe { avx2($($arg),*) };
+                    return unsafe { avx2 $(::<$($generic),+>)? ($($arg),*) };
                 }
             }
-            body($($arg),*)
+            body $(::<$($generic),+>)? ($($arg),*)
         }
     };
 }

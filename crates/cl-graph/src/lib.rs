@@ -24,5 +24,5 @@ pub use kernels::{GraphBackend, spmm};
 pub use light_gcn::{LightGcn, LightGcnConfig};
 pub use matrix_factorization::{MatrixFactorization, MatrixFactorizationConfig};
 pub use petgraph::{Edge, Node};
-pub use plan::{Gather, Pass, Plan, propagate};
+pub use plan::{Gather, Pass, Plan, Storage, propagate};
 pub use source::{GraphSource, Sampler, SourceError};

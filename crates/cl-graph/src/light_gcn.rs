@@ -14,7 +14,7 @@ use crate::encoder::GraphEncoder;
 use crate::init::{Init, check};
 use crate::input::GraphInput;
 use crate::kernels::GraphBackend;
-use crate::plan::encode;
+use crate::plan::{Storage, encode};
 
 /// `type = "light_gcn"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct LightGcnConfig {
     pub normalization: Normalization,
     /// Whether each node is its own neighbour: no in LightGCN; yes in early versions of LightGCN-PyTorch.
     pub self_loops: bool,
+    /// How layers are stored between products.
+    pub storage: Storage,
     /// The law of the initial embeddings.
     pub init: Init,
     /// Gain of `xavier_uniform` (default 1), standard deviation of `normal` (default 0.1).
@@ -45,6 +47,7 @@ impl Default for LightGcnConfig {
             include_layer_zero: true,
             normalization: Normalization::Symmetric,
             self_loops: false,
+            storage: Storage::F32,
             init: Init::XavierUniform,
             init_scale: None,
         }
@@ -101,6 +104,7 @@ impl GraphEncoder for LightGcnConfig {
             table: Param::from_tensor(self.init.table(graph, self.dim, scale, key, device)),
             layers: self.layers,
             include_layer_zero: self.include_layer_zero,
+            storage: self.storage,
         }
     }
 }
@@ -118,12 +122,14 @@ pub struct LightGcn<B: Backend> {
     pub table: Param<Tensor<B, 2>>,
     layers: usize,
     include_layer_zero: bool,
+    #[module(skip)]
+    storage: Storage,
 }
 
 impl<B: GraphBackend> Encoder<B> for LightGcn<B> {
     type Input = GraphInput;
 
     fn encode(&self, requests: &[Request<GraphInput>]) -> Vec<Tensor<B, 2>> {
-        encode(self.table.val(), self.layers, self.include_layer_zero, requests)
+        encode(self.table.val(), self.layers, self.include_layer_zero, self.storage, requests)
     }
 }

@@ -14,7 +14,7 @@ use crate::encoder::GraphEncoder;
 use crate::init::{Init, check};
 use crate::input::GraphInput;
 use crate::kernels::GraphBackend;
-use crate::plan::encode;
+use crate::plan::{Storage, encode};
 
 /// `type = "matrix_factorization"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,6 +93,6 @@ impl<B: GraphBackend> Encoder<B> for MatrixFactorization<B> {
     type Input = GraphInput;
 
     fn encode(&self, requests: &[Request<GraphInput>]) -> Vec<Tensor<B, 2>> {
-        encode(self.table.val(), 0, true, requests)
+        encode(self.table.val(), 0, true, Storage::F32, requests)
     }
 }

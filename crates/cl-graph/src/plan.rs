@@ -1,12 +1,26 @@
 //! Propagation as one operation: all passes of a step and the rows that are wanted of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Tensor, TensorPrimitive};
 use cl_core::{Request, Rows};
+use serde::{Deserialize, Serialize};
 
 use crate::input::{GraphInput, Noise, Output, Structure};
-use crate::kernels::GraphBackend;
+use crate::kernels::{GraphBackend, needed};
+
+/// How the layers below the last are stored between two products.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to 8 bits of significand (the nearest, ties to even): half the memory traffic of a product. All sums
+    /// are in f32; so are the table, the last layer and the gradient of the table. The gradients of the layers are
+    /// stored alike, and pass the rounding as if it were not there.
+    Bf16,
+}
 
 /// One pass over the graph.
 #[derive(Debug, Clone)]
@@ -35,7 +49,7 @@ pub struct Gather {
 /// ```
 ///
 /// With no layer, `final = table + noise`. Passes are distinct: equal structure and equal noise are one pass.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Plan {
     /// L.
     pub layers: usize,
@@ -47,7 +61,14 @@ pub struct Plan {
     pub passes: Vec<Pass>,
     /// What is wanted of them; the output holds these rows one after another.
     pub wanted: Vec<Gather>,
+    /// How layers are stored.
+    pub storage: Storage,
+    /// The answers of [`Plan::needed`]: forward and backward ask the same.
+    needed: Mutex<Vec<Needed>>,
 }
+
+/// Gathers, and the rows of each layer that they need.
+type Needed = (Vec<bool>, Arc<Vec<needed::Rows>>);
 
 impl Plan {
     /// The plan that answers a list of requests.
@@ -80,7 +101,31 @@ impl Plan {
                 Gather { pass, output: input.output, rows: rows.clone() }
             })
             .collect();
-        Self { layers, include_layer_zero, nodes, passes, wanted }
+        let storage = Storage::F32;
+        Self { layers, include_layer_zero, nodes, passes, wanted, storage, needed: Mutex::default() }
+    }
+
+    /// The same plan with layers so stored.
+    #[must_use]
+    pub fn stored(self, storage: Storage) -> Self {
+        Self { storage, ..self }
+    }
+
+    /// The rows of each layer that the chosen gathers need; see [`needed::needed`].
+    #[cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(dead_code))]
+    pub(crate) fn needed(
+        &self,
+        structure: &Structure,
+        chosen: impl Fn(&Gather) -> bool,
+    ) -> Arc<Vec<needed::Rows>> {
+        let chosen: Vec<bool> = self.wanted.iter().map(chosen).collect();
+        let mut known = self.needed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, needed)) = known.iter().find(|(of, _)| *of == chosen) {
+            return needed.clone();
+        }
+        let needed = Arc::new(needed::needed(self, structure, &chosen));
+        known.push((chosen, needed.clone()));
+        needed
     }
 
     /// Number of rows that come out.
@@ -126,10 +171,11 @@ pub(crate) fn encode<B: GraphBackend>(
     table: Tensor<B, 2>,
     layers: usize,
     include_layer_zero: bool,
+    storage: Storage,
     requests: &[Request<GraphInput>],
 ) -> Vec<Tensor<B, 2>> {
     let [nodes, _] = table.dims();
-    let plan = Arc::new(Plan::new(layers, include_layer_zero, nodes, requests));
+    let plan = Arc::new(Plan::new(layers, include_layer_zero, nodes, requests).stored(storage));
     let parts = B::propagate_parts(&plan, table.into_primitive().tensor());
     parts.into_iter().map(|part| Tensor::from_primitive(TensorPrimitive::Float(part))).collect()
 }

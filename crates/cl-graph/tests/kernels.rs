@@ -16,7 +16,7 @@ use cl_core::{Encoder, Request, Rows, StreamKey};
 use cl_graph::kernels::portable;
 use cl_graph::{
     Adjacency, GraphBackend, GraphEncoder, GraphInput, LightGcnConfig, Noise, Normalization, Output,
-    PerLayer, Plan, Structure, propagate,
+    PerLayer, Plan, Storage, Structure, propagate,
 };
 use common::{Worst, bits, error, on_each_backend, random, tensor, values, with_threads};
 
@@ -85,16 +85,25 @@ fn requests(key: StreamKey, structures: &[Structure], layers: usize) -> Vec<Requ
 fn random_plans<B: GraphBackend>(backend: &str) {
     let mut forward = Worst::new(format!("propagate on {backend}"), TOLERANCE);
     let mut backward = Worst::new(format!("propagate_backward on {backend}"), TOLERANCE);
+    // A sum whose last bit differs may be rounded the other way, by one of 2^8; gradients are rounded more often here.
+    let mut forward_bf16 = Worst::new(format!("propagate, bf16, on {backend}"), 8e-3);
+    let mut backward_bf16 = Worst::new(format!("propagate_backward, bf16, on {backend}"), 2e-2);
     for (at, dim) in DIMS.into_iter().enumerate() {
         for layers in 0..=4 {
-            for draw in 0..12_u64 {
+            for draw in 0..24_u64 {
                 let key = StreamKey::root(41).at(dim as u64).at(layers as u64).at(draw);
                 let (users, items) = ([1, 37, 310][draw as usize % 3], [1, 53, 90][(draw as usize + at) % 3]);
                 let normalization =
                     if draw % 4 == 3 { Normalization::Left } else { Normalization::Symmetric };
                 let structures = structures(key, users, items, normalization);
                 let requests = requests(key.child("requests"), &structures, layers);
-                let plan = Arc::new(Plan::new(layers, draw % 2 == 0, users + items, &requests));
+                let storage = if draw / 3 % 2 == 0 { Storage::F32 } else { Storage::Bf16 };
+                let (forward, backward) = match storage {
+                    Storage::F32 => (&mut forward, &mut backward),
+                    Storage::Bf16 => (&mut forward_bf16, &mut backward_bf16),
+                };
+                let plan = Plan::new(layers, draw % 2 == 0, users + items, &requests).stored(storage);
+                let plan = Arc::new(plan);
                 let name = format!("dim {dim}, {layers} layers, draw {draw}: {plan:?}");
 
                 let table =
@@ -145,7 +154,10 @@ fn some_rows_are_the_same_rows_of_all<B: GraphBackend>(_backend: &str) {
             let structures = structures(key, 37, 53, Normalization::Symmetric);
             let table = tensor::<B, 2>(&random(key.child("table"), 90 * dim), [90, dim]);
             let noise = Noise { key, magnitude: 0.2 };
-            for structure in &structures {
+            for (structure, storage) in structures
+                .iter()
+                .flat_map(|structure| [(structure, Storage::F32), (structure, Storage::Bf16)])
+            {
                 for (noise, output) in [
                     (None, Output::Final),
                     (Some(noise), Output::Final),
@@ -154,7 +166,8 @@ fn some_rows_are_the_same_rows_of_all<B: GraphBackend>(_backend: &str) {
                 ] {
                     let input = GraphInput { structure: structure.clone(), noise, output };
                     let run = |requests: &[Request<GraphInput>]| {
-                        let plan = Arc::new(Plan::new(layers, include_layer_zero, 90, requests));
+                        let plan = Plan::new(layers, include_layer_zero, 90, requests).stored(storage);
+                        let plan = Arc::new(plan);
                         bits(propagate(&plan, table.clone()))
                     };
                     let request = |rows| Request { input: input.clone(), rows };
@@ -185,7 +198,12 @@ fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
     let graph = Arc::new(graphs::random(key, 1500, 1000, 30));
     let whole = Adjacency::new(graph.clone(), Normalization::Symmetric);
     assert!(whole.csr().pieces.len() > 4, "{:?}", whole.csr().pieces);
-    for dim in [9, 64] {
+    for (dim, storage, tolerance) in [
+        (9, Storage::F32, TOLERANCE),
+        (64, Storage::F32, TOLERANCE),
+        (9, Storage::Bf16, 2e-2),
+        (64, Storage::Bf16, 2e-2),
+    ] {
         let clean = GraphInput::clean(whole.clone());
         let noise = |name| Noise { key: key.child(name), magnitude: 0.1 };
         let dropped = whole.dropped(&(0..graph.edges()).map(|edge| edge % 7 > 0).collect::<Vec<_>>(), true);
@@ -198,7 +216,7 @@ fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
             Request { input: clean.with_noise(noise("b")).with_output(Output::Layer(1)), rows: rows("c") },
             Request { input: clean.with_structure(Structure::Same(dropped)), rows: rows("d") },
         ];
-        let plan = Arc::new(Plan::new(3, true, 2500, &requests));
+        let plan = Arc::new(Plan::new(3, true, 2500, &requests).stored(storage));
         let run = || {
             let table = tensor::<B, 2>(&random(key.child("table"), 2500 * dim), [2500, dim]);
             let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
@@ -215,10 +233,32 @@ fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
         let numbers =
             |bits: &[u32]| -> Vec<f64> { bits.iter().map(|&x| f64::from(f32::from_bits(x))).collect() };
         let out = wrap::<B>(portable::propagate::<B>(&plan, primitive(table)));
-        assert!(error(&numbers(&alone.0), &values(out)) < TOLERANCE);
+        assert!(error(&numbers(&alone.0), &values(out)) < tolerance);
         let out = wrap::<B>(portable::propagate_backward::<B>(&plan, primitive(grad)));
-        assert!(error(&numbers(&alone.1), &values(out)) < TOLERANCE);
+        assert!(error(&numbers(&alone.1), &values(out)) < tolerance);
     }
+}
+
+fn bf16_rounds_layers_and_nothing_else<B: GraphBackend>(_backend: &str) {
+    let key = StreamKey::root(47);
+    let structure = structures(key, 37, 53, Normalization::Symmetric).swap_remove(0);
+    let table = tensor::<B, 2>(&random(key.child("table"), 90 * 64), [90, 64]);
+    let run = |layers, output, storage| {
+        let input = GraphInput { structure: structure.clone(), noise: None, output };
+        let request = Request { input, rows: Rows::Range(0..90) };
+        values(propagate(&Arc::new(Plan::new(layers, true, 90, &[request]).stored(storage)), table.clone()))
+    };
+    for (layers, output) in
+        [(1, Output::Final), (3, Output::Final), (3, Output::Layer(1)), (3, Output::Layer(3))]
+    {
+        let (exact, rounded) = (run(layers, output, Storage::F32), run(layers, output, Storage::Bf16));
+        let found = error(&rounded, &exact);
+        assert!((1e-4..1e-2).contains(&found), "{layers} layers, {output:?}: {found}");
+    }
+    // The table itself is not touched, and layer 1 of 3 is a number of 8 bits.
+    assert_eq!(run(3, Output::Layer(0), Storage::Bf16), run(3, Output::Layer(0), Storage::F32));
+    let of_eight_bits = |x: f64| (x as f32).to_bits() & 0xffff == 0;
+    assert!(run(3, Output::Layer(1), Storage::Bf16).into_iter().all(of_eight_bits));
 }
 
 /// A batch without negatives asks for no rows; that is an answer of no rows, with a gradient.
@@ -287,5 +327,6 @@ on_each_backend!(
     products,
     some_rows_are_the_same_rows_of_all,
     bits_do_not_depend_on_threads,
+    bf16_rounds_layers_and_nothing_else,
     an_encoder_answers_empty_requests,
 );

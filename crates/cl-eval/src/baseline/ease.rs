@@ -1,13 +1,9 @@
 //! EASE: a linear item–item model in closed form.
 
+use super::tiles::Tiles;
 use super::{BaselineError, check, users_of_items};
 use crate::rank::Scorer;
 use cl_data::UserItems;
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
-use faer::linalg::matmul::triangular::{BlockStructure, matmul};
-use faer::linalg::triangular_inverse::invert_lower_triangular;
-use faer::{Accum, Mat, Par};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +14,7 @@ pub struct EaseConfig {
     /// λ: weight of the squared norm of the model, above 0. Default 500, the best on MovieLens-20M in the
     /// paper.
     pub regularization: f64,
-    /// The largest peak memory that [`fit`](Self::fit) may take, GiB, above 0. Default 8 (23 170 items).
+    /// The largest peak memory that [`fit`](Self::fit) may take, GiB, above 0. Default 8 (32 000 items).
     pub memory_limit_gib: f64,
 }
 
@@ -49,8 +45,7 @@ impl EaseConfig {
     /// matrix.
     ///
     /// In f64, because a small λ leaves the matrix ill-conditioned (MovieLens-1M's XᵀX has eigenvalues from
-    /// 0.85 to 163,171). On one thread, because a parallel product may split its sums by the number of threads;
-    /// the same data give the same bits everywhere.
+    /// 0.85 to 163,171). The same data give the same bits for any number of threads.
     ///
     /// # Errors
     ///
@@ -59,72 +54,51 @@ impl EaseConfig {
     ///
     /// # Cost
     ///
-    /// items³ multiply-adds and O(Σ |I(u)|²); 16 · items² bytes at the peak, 4 · items² afterwards.
+    /// items³ / 2 multiply-adds and O(Σ |I(u)|²); 8 · items² bytes and a few percent at the peak, 4 · items² afterwards.
     pub fn fit(&self, train: &UserItems, items: usize) -> Result<Ease, BaselineError> {
         check(self.validate(), train, items)?;
-        let needed_gib = 16.0 * (items as f64).powi(2) / 1024f64.powi(3);
+        // Half of a square in f64 and its tiles' surplus, and a square in f32.
+        let needed_gib = 8.0 * items as f64 * (items + 2 * SIDE) as f64 / 1024f64.powi(3);
         if needed_gib > self.memory_limit_gib {
             let limit_gib = self.memory_limit_gib;
             return Err(BaselineError::TooManyItems { items, needed_gib, limit_gib });
         }
-        let inverse = invert(gram(train, items, self.regularization));
+        let inverse = gram(train, items, self.regularization, SIDE).invert();
         let inverse =
             inverse.ok_or(BaselineError::NotPositiveDefinite { regularization: self.regularization })?;
         Ok(Ease { weights: weights(&inverse), history: train.clone() })
     }
 }
 
-/// The lower triangle of XᵀX + λI: how many users share two items. The rest is zero.
-fn gram(train: &UserItems, items: usize, regularization: f64) -> Mat<f64> {
+/// Rows of a tile: 2 MiB, so that a product of two is bound by arithmetic.
+const SIDE: usize = 512;
+
+/// The lower triangle of XᵀX + λI: how many users share two items.
+fn gram(train: &UserItems, items: usize, regularization: f64, side: usize) -> Tiles {
     let users = users_of_items(train, items);
-    let mut gram = Mat::<f64>::zeros(items, items);
+    let mut gram = Tiles::zeros(items, side);
     for item in 0..items {
-        let column = gram.col_as_slice_mut(item);
         for &user in users.of(item) {
             let history = train.of(user as usize);
             for &other in &history[history.partition_point(|&other| (other as usize) < item)..] {
-                column[other as usize] += 1.0;
+                *gram.entry(other as usize, item) += 1.0;
             }
         }
-        column[item] += regularization;
+        *gram.entry(item, item) += regularization;
     }
     gram
 }
 
-/// The lower triangle of the inverse of a symmetric matrix given by its lower triangle; `None` if it is not
-/// positive definite. Two matrices at the peak: the factor takes the place of the matrix, the inverse that of
-/// the factor.
-fn invert(mut matrix: Mat<f64>) -> Option<Mat<f64>> {
-    let n = matrix.nrows();
-    let mut memory = MemBuffer::new(cholesky_in_place_scratch::<f64>(n, Par::Seq, Default::default()));
-    let stack = MemStack::new(&mut memory);
-    cholesky_in_place(matrix.as_mut(), Default::default(), Par::Seq, stack, Default::default()).ok()?;
-    let mut factor_inverse = Mat::<f64>::zeros(n, n);
-    invert_lower_triangular(factor_inverse.as_mut(), matrix.as_ref(), Par::Seq);
-    // (L Lᵀ)⁻¹ = L⁻ᵀ L⁻¹
-    matmul(
-        matrix.as_mut(),
-        BlockStructure::TriangularLower,
-        Accum::Replace,
-        factor_inverse.transpose(),
-        BlockStructure::TriangularUpper,
-        factor_inverse.as_ref(),
-        BlockStructure::TriangularLower,
-        1.0,
-        Par::Seq,
-    );
-    Some(matrix)
-}
-
-/// B of [`Ease`], `[items, items]` row after row, from the lower triangle of P.
-fn weights(inverse: &Mat<f64>) -> Vec<f32> {
-    let items = inverse.nrows();
+/// B of [`Ease`], `[items, items]` row after row, from P.
+fn weights(inverse: &Tiles) -> Vec<f32> {
+    let items = inverse.size();
+    let diagonal: Vec<f64> = (0..items).map(|i| inverse.get(i, i)).collect();
     let mut weights = vec![0f32; items * items];
     if items > 0 {
         weights.par_chunks_mut(items).enumerate().for_each(|(j, row)| {
             for (i, weight) in row.iter_mut().enumerate() {
                 if i != j {
-                    *weight = (-inverse[(i.max(j), i.min(j))] / inverse[(i, i)]) as f32;
+                    *weight = (-inverse.get(j, i) / diagonal[i]) as f32;
                 }
             }
         });
@@ -205,31 +179,54 @@ mod tests {
 
     #[test]
     fn a_larger_inverse_is_one() {
-        // P·G = I for 200 items in small random histories: the blocked parts of the factorisation are used.
+        // P·G = I for 200 items in small random histories; one tile, and tiles that leave a small one at the end.
         let items = 200;
         let pairs =
             (0..300u32).flat_map(|user| (0..8).map(move |k| (user, (user * 7919 + k * k * 131) % 200)));
         let train = UserItems::from_pairs(300, pairs);
-        let lower = gram(&train, items, 2.0);
-        let inverse = invert(lower.clone()).unwrap();
-        let whole = |m: &Mat<f64>, i: usize, j: usize| m[(i.max(j), i.min(j))];
-        for i in 0..items {
-            for j in 0..items {
-                let product: f64 = (0..items).map(|k| whole(&inverse, i, k) * whole(&lower, k, j)).sum();
-                let unit = if i == j { 1.0 } else { 0.0 };
-                assert!((product - unit).abs() < 1e-10, "({i}, {j}): {product}");
+        for side in [512, 64, 33] {
+            let matrix = gram(&train, items, 2.0, side);
+            let inverse = gram(&train, items, 2.0, side).invert().unwrap();
+            for i in 0..items {
+                for j in 0..items {
+                    let product: f64 = (0..items).map(|k| inverse.get(i, k) * matrix.get(k, j)).sum();
+                    let unit = if i == j { 1.0 } else { 0.0 };
+                    assert!((product - unit).abs() < 1e-10, "tiles of {side}, ({i}, {j}): {product}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let pairs = (0..300u32).flat_map(|user| (0..8).map(move |k| (user, (user * 31 + k * k * 17) % 150)));
+        let train = UserItems::from_pairs(300, pairs);
+        let of = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| weights(&gram(&train, 150, 1.0, 32).invert().unwrap()))
+        };
+        let one: Vec<u32> = of(1).iter().map(|weight| weight.to_bits()).collect();
+        let four: Vec<u32> = of(4).iter().map(|weight| weight.to_bits()).collect();
+        assert_eq!(one, four);
+    }
+
+    #[test]
+    fn a_matrix_that_is_not_positive_definite_is_found_in_any_tile() {
+        let mut matrix = Tiles::zeros(70, 32);
+        for i in 0..70 {
+            *matrix.entry(i, i) = if i == 65 { -1.0 } else { 1.0 };
+        }
+        assert!(matrix.invert().is_none());
     }
 
     #[test]
     fn too_many_items_are_refused_before_memory_is_taken() {
         let none = UserItems::from_pairs(1, std::iter::empty());
         let error = EaseConfig::default().fit(&none, 38_048).unwrap_err();
-        // 16 · 38048² / 2³⁰ = 21.57.
+        // 8 · 38048 · 39072 / 2³⁰ = 11.08.
         let text = error.to_string();
         assert!(
-            text.contains("EASE on 38048 items takes 21.6 GiB") && text.contains("limit_gib is 8"),
+            text.contains("EASE on 38048 items takes 11.1 GiB") && text.contains("limit_gib is 8"),
             "{text}"
         );
         assert!(EaseConfig::default().fit(&none, 3).is_ok());

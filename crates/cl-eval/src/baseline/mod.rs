@@ -7,6 +7,7 @@
 mod ease;
 mod item_knn;
 mod popularity;
+mod tiles;
 
 pub use ease::{Ease, EaseConfig};
 pub use item_knn::{ItemKnn, ItemKnnConfig, NeighboursOf, Similarity};

@@ -5,40 +5,19 @@
 //! writes the same rows.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
 
-use super::needed::{Rows, needed, reads_layer};
+use super::needed::{Rows, Wanted, reads_layer};
 use super::noise;
-use super::product::{LayerNoise, Operand, Write, add_noise, product, product_of_rows};
+use super::product::{Operand, Plus, Write, product, product_of_rows, sum};
+use super::stored::{Bf16, Stored, give, take};
 use crate::adjacency::Csr;
 use crate::input::{Output, Structure};
-use crate::plan::{Gather, Plan};
-
-/// Buffers of `[nodes, d]` that steps hand on to one another: a fresh one costs as much in page faults as a product.
-static BUFFERS: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
-
-/// A buffer of `length` numbers with anything in it.
-fn take(length: usize) -> Vec<f32> {
-    let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
-    match buffers.iter().position(|buffer| buffer.len() == length) {
-        Some(at) => buffers.swap_remove(at),
-        None => vec![0.0; length],
-    }
-}
-
-fn give(buffer: Vec<f32>) {
-    let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
-    // Enough for the passes of one step. So many stay until the process ends or other graphs' take their place.
-    if buffers.len() == 8 {
-        buffers.remove(0);
-    }
-    buffers.push(buffer);
-}
+use crate::plan::{Gather, Pass, Plan, Storage};
 
 /// `A x`.
 pub(super) fn spmm(csr: &Csr, x: &[f32], dim: usize) -> Vec<f32> {
     let mut out = vec![0.0; csr.rows() * dim];
-    product(csr, Operand::Dense(x), dim, &mut out, Write::Set, None);
+    product(csr, Operand::Dense(x), dim, &mut out, Write::Set, Plus::Nothing);
     out
 }
 
@@ -55,10 +34,10 @@ fn parts<'a>(plan: &'a Plan, dim: usize, mut out: &'a mut [f32]) -> Vec<(&'a Gat
 }
 
 /// Adds `weight · source[place(row)]` to the part's rows.
-fn gather(
+fn gather<T: Stored>(
     part: &mut [f32],
     rows: &cl_core::Rows,
-    source: &[f32],
+    source: &[T],
     dim: usize,
     weight: f32,
     place: impl Fn(u32) -> usize,
@@ -66,24 +45,20 @@ fn gather(
     for (out, row) in part.chunks_exact_mut(dim).zip(rows.iter()) {
         let from = &source[place(row) * dim..][..dim];
         for (out, from) in out.iter_mut().zip(from) {
-            *out += weight * from;
+            *out += weight * from.load();
         }
     }
 }
 
 /// A layer, or its gradient: all rows, or those that are needed.
-struct Layer<'a> {
+struct Layer<'a, T: Stored> {
     /// Where each node's row stands, if not all rows are there.
     place: Option<&'a [u32]>,
-    rows: Cow<'a, [f32]>,
+    rows: Cow<'a, [T]>,
 }
 
-impl<'a> Layer<'a> {
-    fn borrowed(rows: &'a [f32]) -> Self {
-        Self { place: None, rows: Cow::Borrowed(rows) }
-    }
-
-    fn operand(&self) -> Operand<'_> {
+impl<T: Stored> Layer<'_, T> {
+    fn operand(&self) -> Operand<'_, T> {
         match self.place {
             None => Operand::Dense(&self.rows),
             Some(place) => Operand::Sparse { place, rows: &self.rows },
@@ -105,6 +80,13 @@ impl<'a> Layer<'a> {
 
 /// See [`GraphBackend::propagate`](super::GraphBackend::propagate).
 pub(super) fn propagate(plan: &Plan, table: &[f32], dim: usize) -> Vec<f32> {
+    match plan.storage {
+        Storage::F32 => propagate_stored::<f32>(plan, table, dim),
+        Storage::Bf16 => propagate_stored::<Bf16>(plan, table, dim),
+    }
+}
+
+fn propagate_stored<T: Stored>(plan: &Plan, table: &[f32], dim: usize) -> Vec<f32> {
     let mut out = vec![0.0; plan.rows() * dim];
     let mut parts = parts(plan, dim, &mut out);
     let share = plan.share();
@@ -127,82 +109,116 @@ pub(super) fn propagate(plan: &Plan, table: &[f32], dim: usize) -> Vec<f32> {
         }
     }
 
-    let mut shared = SharedFirst(None);
+    let first = Layer { place: None, rows: T::of(table) };
+    let mut shared = None;
     for (index, pass) in plan.passes.iter().enumerate() {
-        let of_pass = |gather: &Gather| gather.pass == index;
-        let needed = needed(plan, &pass.structure, of_pass);
+        let needed = plan.needed(&pass.structure, |gather| gather.pass == index);
         let again = plan.passes[index + 1..].iter().any(|other| other.structure.same(&pass.structure));
-        let mut below = Layer::borrowed(table);
-        for (layer, rows) in needed.iter().enumerate().skip(1) {
-            let adjacency = pass.structure.layer(layer);
-            let layer_noise: LayerNoise =
-                pass.noise.map(|noise| (noise.key.at(layer as u64), noise.magnitude));
-            let reads = |gather: &Gather| of_pass(gather) && reads_layer(gather, layer);
-            let current = match rows {
-                Rows::Some(wanted) => {
-                    let mut rows = vec![0.0; wanted.rows.len() * dim];
-                    product_of_rows(
-                        adjacency.csr(),
-                        below.operand(),
-                        dim,
-                        &wanted.rows,
-                        &mut rows,
-                        layer_noise,
-                    );
-                    Layer { place: Some(&wanted.place), rows: Cow::Owned(rows) }
-                }
-                Rows::All => {
-                    let mut rows = take(plan.nodes * dim);
-                    if layer == 1 && (again || shared.is_of(&pass.structure)) {
-                        rows.copy_from_slice(shared.product(&pass.structure, adjacency.csr(), table, dim));
-                        add_noise(&mut rows, dim, layer_noise);
-                    } else {
-                        product(adjacency.csr(), below.operand(), dim, &mut rows, Write::Set, layer_noise);
-                    }
-                    Layer { place: None, rows: Cow::Owned(rows) }
-                }
-            };
-            add_layer(&mut parts, reads, &current, dim, share);
-            std::mem::replace(&mut below, current).done();
+        if needed.len() > 1
+            && matches!(needed[1], Rows::All)
+            && (again || SharedFirst::is_of(&shared, &pass.structure))
+        {
+            SharedFirst::renew(&mut shared, &pass.structure, &first, dim);
         }
-        below.done();
+        let shared = shared.as_ref().filter(|shared| shared.of.same(&pass.structure));
+        let mut below: Option<Layer<'_, T>> = None;
+        for layer in 1..needed.len() {
+            let made = Made { pass, layer, rows: &needed[layer], shared, dim };
+            let reads = |gather: &Gather| gather.pass == index && reads_layer(gather, layer);
+            let from = below.as_ref().unwrap_or(&first).operand();
+            if layer == plan.layers {
+                // No product reads the last layer.
+                let last: Layer<'_, f32> = made.layer(from);
+                add_layer(&mut parts, reads, &last, dim, share);
+                last.done();
+            } else {
+                let current = made.layer(from);
+                add_layer(&mut parts, reads, &current, dim, share);
+                if let Some(old) = below.replace(current) {
+                    old.done();
+                }
+            }
+        }
+        if let Some(below) = below {
+            below.done();
+        }
     }
+    if let Some(SharedFirst { product, .. }) = shared {
+        give(product);
+    }
+    first.done();
     out
 }
 
-/// The first product of a graph, without noise, for all passes over it.
-struct SharedFirst(Option<(Structure, Vec<f32>)>);
+/// What a layer of a pass is made of, but for the layer below.
+struct Made<'a> {
+    pass: &'a Pass,
+    layer: usize,
+    rows: &'a Rows,
+    /// The first product, if other passes have it too.
+    shared: Option<&'a SharedFirst>,
+    dim: usize,
+}
 
-impl SharedFirst {
-    fn is_of(&self, structure: &Structure) -> bool {
-        self.0.as_ref().is_some_and(|(of, _)| of.same(structure))
-    }
-
-    fn product(&mut self, structure: &Structure, csr: &Csr, table: &[f32], dim: usize) -> &[f32] {
-        if !self.is_of(structure) {
-            let mut out = take(table.len());
-            product(csr, Operand::Dense(table), dim, &mut out, Write::Set, None);
-            if let Some((_, old)) = self.0.replace((structure.clone(), out)) {
-                give(old);
+impl<'a> Made<'a> {
+    fn layer<T: Stored, O: Stored>(&self, below: Operand<'_, T>) -> Layer<'a, O> {
+        let &Self { pass, layer, rows, dim, .. } = self;
+        let adjacency = pass.structure.layer(layer);
+        let noise = pass.noise.map(|noise| Plus::Noise(noise.key.at(layer as u64), noise.magnitude));
+        let plus = noise.unwrap_or(Plus::Nothing);
+        match (rows, self.shared, noise) {
+            (Rows::Some(wanted), ..) => {
+                let mut rows = vec![O::default(); wanted.rows.len() * dim];
+                product_of_rows(adjacency.csr(), below, dim, &wanted.rows, &mut rows, plus);
+                Layer { place: Some(&wanted.place), rows: Cow::Owned(rows) }
+            }
+            (Rows::All, Some(shared), None) if layer == 1 => {
+                Layer { place: None, rows: O::of(&shared.product) }
+            }
+            (Rows::All, Some(shared), Some(_)) if layer == 1 => {
+                let mut rows = take(shared.product.len());
+                sum(&shared.product, dim, &mut rows, plus);
+                Layer { place: None, rows: Cow::Owned(rows) }
+            }
+            (Rows::All, ..) => {
+                let csr = adjacency.csr();
+                let mut rows = take(csr.rows() * dim);
+                product(csr, below, dim, &mut rows, Write::Set, plus);
+                Layer { place: None, rows: Cow::Owned(rows) }
             }
         }
-        self.0.as_ref().map_or(&[], |(_, product)| product)
     }
 }
 
-impl Drop for SharedFirst {
-    fn drop(&mut self) {
-        if let Some((_, buffer)) = self.0.take() {
-            give(buffer);
+/// The first product of a graph, without noise, for all passes over it. In f32: noise comes before rounding.
+struct SharedFirst {
+    of: Structure,
+    product: Vec<f32>,
+}
+
+impl SharedFirst {
+    fn is_of(shared: &Option<Self>, structure: &Structure) -> bool {
+        shared.as_ref().is_some_and(|shared| shared.of.same(structure))
+    }
+
+    /// Makes `shared` that of `structure`.
+    fn renew<T: Stored>(shared: &mut Option<Self>, structure: &Structure, table: &Layer<'_, T>, dim: usize) {
+        if Self::is_of(shared, structure) {
+            return;
+        }
+        let mut out = take(table.rows.len());
+        product(structure.layer(1).csr(), table.operand(), dim, &mut out, Write::Set, Plus::Nothing);
+        if let Some(old) = shared.replace(Self { of: structure.clone(), product: out }) {
+            give(old.product);
         }
     }
 }
 
 /// Adds a layer to the outputs that read it.
-fn add_layer(
+fn add_layer<T: Stored>(
     parts: &mut [(&Gather, &mut [f32])],
     reads: impl Fn(&Gather) -> bool,
-    layer: &Layer<'_>,
+    layer: &Layer<'_, T>,
     dim: usize,
     share: f32,
 ) {
@@ -239,6 +255,13 @@ fn add_direct(
 
 /// See [`GraphBackend::propagate_backward`](super::GraphBackend::propagate_backward).
 pub(super) fn propagate_backward(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f32> {
+    match plan.storage {
+        Storage::F32 => backward_stored::<f32>(plan, grad, dim),
+        Storage::Bf16 => backward_stored::<Bf16>(plan, grad, dim),
+    }
+}
+
+fn backward_stored<T: Stored>(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f32> {
     let mut total = vec![0.0; plan.nodes * dim];
     let mut write = Write::Set;
     // Noise does not depend on the table, so passes over one graph differ in nothing here.
@@ -248,34 +271,33 @@ pub(super) fn propagate_backward(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f
         }
         let of_graph = |gather: &Gather| plan.passes[gather.pass].structure.same(&pass.structure);
         // The gradient of a layer is zero but at the rows that the forward pass needs of it.
-        let needed = needed(plan, &pass.structure, of_graph);
-        let mut above: Option<Layer<'_>> = None;
+        let needed = plan.needed(&pass.structure, of_graph);
+        let mut above: Option<Layer<'_, T>> = None;
         for layer in (1..needed.len()).rev() {
-            let mut current = match &needed[layer] {
-                Rows::All => Layer { place: None, rows: Cow::Owned(take(plan.nodes * dim)) },
-                Rows::Some(wanted) => {
-                    let rows = vec![0.0; wanted.rows.len() * dim];
-                    Layer { place: Some(&wanted.place), rows: Cow::Owned(rows) }
-                }
-            };
-            match &above {
-                // The highest layer is always listed, and begins with zeros.
-                None => {}
-                Some(above) => {
-                    let matrix = pass.structure.layer(layer + 1);
-                    let (matrix, out) = (matrix.transposed(), current.rows.to_mut());
-                    match &needed[layer] {
-                        Rows::All => product(matrix, above.operand(), dim, out, Write::Set, None),
-                        Rows::Some(wanted) => {
-                            product_of_rows(matrix, above.operand(), dim, &wanted.rows, out, None);
-                        }
-                    }
-                }
-            }
             let reads = |gather: &Gather| of_graph(gather) && reads_layer(gather, layer);
-            let place = current.place;
-            let at = |row: u32| place.map_or(row, |place| place[row as usize]) as usize;
-            add_direct(plan, grad, dim, reads, current.rows.to_mut(), at);
+            let current = match (&needed[layer], &above) {
+                (Rows::Some(wanted), above) => {
+                    let mut rows = vec![0.0; wanted.rows.len() * dim];
+                    if let Some(above) = above {
+                        let matrix = pass.structure.layer(layer + 1);
+                        let (matrix, x) = (matrix.transposed(), above.operand());
+                        product_of_rows(matrix, x, dim, &wanted.rows, &mut rows, Plus::Nothing);
+                    }
+                    add_direct(plan, grad, dim, reads, &mut rows, |row| wanted.place[row as usize] as usize);
+                    Layer { place: Some(&wanted.place), rows: Cow::Owned(T::of_own(rows)) }
+                }
+                (Rows::All, Some(above)) => {
+                    let direct = Wanted::of_gathers(plan, reads);
+                    let mut rows = vec![0.0; direct.rows.len() * dim];
+                    add_direct(plan, grad, dim, reads, &mut rows, |row| direct.place[row as usize] as usize);
+                    let plus = Plus::Rows { place: &direct.place, rows: &rows };
+                    let matrix = pass.structure.layer(layer + 1);
+                    let mut rows = take(plan.nodes * dim);
+                    product(matrix.transposed(), above.operand(), dim, &mut rows, Write::Set, plus);
+                    Layer { place: None, rows: Cow::Owned(rows) }
+                }
+                (Rows::All, None) => unreachable!("the highest layer is always listed"),
+            };
             if let Some(old) = above.replace(current) {
                 old.done();
             }
@@ -284,11 +306,12 @@ pub(super) fn propagate_backward(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f
             let matrix = pass.structure.layer(1);
             match &needed[0] {
                 Rows::All => {
-                    product(matrix.transposed(), above.operand(), dim, &mut total, write, None);
+                    product(matrix.transposed(), above.operand(), dim, &mut total, write, Plus::Nothing);
                 }
                 Rows::Some(wanted) => {
                     let mut rows = vec![0.0; wanted.rows.len() * dim];
-                    product_of_rows(matrix.transposed(), above.operand(), dim, &wanted.rows, &mut rows, None);
+                    let (matrix, x) = (matrix.transposed(), above.operand());
+                    product_of_rows(matrix, x, dim, &wanted.rows, &mut rows, Plus::Nothing);
                     for (&row, from) in wanted.rows.iter().zip(rows.chunks_exact(dim)) {
                         for (out, from) in total[row as usize * dim..][..dim].iter_mut().zip(from) {
                             *out += from;

@@ -11,11 +11,13 @@ mod flex;
 mod host;
 #[cfg(feature = "ndarray")]
 mod ndarray;
-#[cfg(any(feature = "flex", feature = "ndarray"))]
-mod needed;
+#[cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(dead_code))]
+pub(crate) mod needed;
 pub mod noise;
 pub mod portable;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod product;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod stored;
 
 pub use backend::{GraphBackend, spmm};

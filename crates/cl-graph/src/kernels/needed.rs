@@ -4,7 +4,8 @@ use crate::input::{Output, Structure};
 use crate::plan::{Gather, Plan};
 
 /// Rows of a layer.
-pub(super) enum Rows {
+#[derive(Debug)]
+pub(crate) enum Rows {
     /// All of them, or so many that leaving the others out would not pay.
     All,
     /// These.
@@ -12,10 +13,11 @@ pub(super) enum Rows {
 }
 
 /// Rows, each once and ascending, and where each node's stands in the list.
-pub(super) struct Wanted {
-    pub(super) rows: Vec<u32>,
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) rows: Vec<u32>,
     /// `u32::MAX` for a node that is not among them.
-    pub(super) place: Vec<u32>,
+    pub(crate) place: Vec<u32>,
 }
 
 impl Wanted {
@@ -29,6 +31,15 @@ impl Wanted {
             }
         }
         Self { rows, place }
+    }
+
+    /// The rows that the chosen gathers read.
+    pub(crate) fn of_gathers(plan: &Plan, chosen: impl Fn(&Gather) -> bool) -> Self {
+        let mut place = vec![u32::MAX; plan.nodes];
+        for gather in plan.wanted.iter().filter(|gather| chosen(gather)) {
+            gather.rows.iter().for_each(|row| place[row as usize] = 0);
+        }
+        Self::of_marked(place)
     }
 }
 
@@ -45,8 +56,8 @@ pub(super) fn reads_layer(gather: &Gather, layer: usize) -> bool {
 /// is listed as long as its rows have less than half of the edges.
 ///
 /// The gradient of a layer is zero at all other rows.
-pub(super) fn needed(plan: &Plan, structure: &Structure, chosen: impl Fn(&Gather) -> bool) -> Vec<Rows> {
-    let gathers = || plan.wanted.iter().filter(|gather| chosen(gather));
+pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool]) -> Vec<Rows> {
+    let gathers = || plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(gather, _)| gather);
     let top = gathers().map(|gather| match gather.output {
         Output::Final => plan.layers,
         Output::Layer(layer) => layer,
@@ -113,7 +124,7 @@ mod tests {
         let structure = input.structure.clone();
         let of = |layers, rows: &[u32]| {
             let request = Request { input: input.clone(), rows: cl_core::Rows::List(rows.into()) };
-            needed(&Plan::new(layers, false, 41, &[request]), &structure, |_| true)
+            needed(&Plan::new(layers, false, 41, &[request]), &structure, &[true])
         };
         let found = of(3, &[9]);
         assert_eq!(rows(&found[3]), Some(&[9][..]));

@@ -10,7 +10,7 @@ use cl_core::Rows;
 use super::noise;
 use crate::adjacency::{Adjacency, Csr};
 use crate::input::Output;
-use crate::plan::{Gather, Pass, Plan};
+use crate::plan::{Gather, Pass, Plan, Storage};
 
 fn float<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -61,6 +61,17 @@ fn indices<B: Backend>(rows: &Rows, device: &B::Device) -> Tensor<B, 1, Int> {
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
+/// As the plan stores a layer. Veltkamp's splitting: the upper 8 of 24 bits, rounded to the nearest.
+fn stored<B: Backend>(plan: &Plan, x: Tensor<B, 2>) -> Tensor<B, 2> {
+    match plan.storage {
+        Storage::F32 => x,
+        Storage::Bf16 => {
+            let scaled = x.clone().mul_scalar(65_537.0);
+            scaled.clone() - (scaled - x)
+        }
+    }
+}
+
 /// e⁽⁰⁾ … e⁽ᴸ⁾ of a pass, each `[nodes, d]`, and what stands for e⁽⁰⁾ in the mean.
 fn layers<B: Backend>(plan: &Plan, pass: &Pass, table: Tensor<B, 2>) -> (Vec<Tensor<B, 2>>, Tensor<B, 2>) {
     let device = table.device();
@@ -75,9 +86,10 @@ fn layers<B: Backend>(plan: &Plan, pass: &Pass, table: Tensor<B, 2>) -> (Vec<Ten
     let zero = if plan.layers == 0 { noisy(table.clone(), 0) } else { table.clone() };
     let mut layers = vec![table];
     for layer in 1..=plan.layers {
-        let below = layers[layer - 1].clone().into_primitive().tensor();
-        let product = float(spmm::<B>(&pass.structure.layer(layer), false, below));
-        layers.push(noisy(product, layer));
+        // Of layers already so stored, nothing changes.
+        let below = stored(plan, layers[layer - 1].clone()).into_primitive().tensor();
+        let product = noisy(float(spmm::<B>(&pass.structure.layer(layer), false, below)), layer);
+        layers.push(if layer < plan.layers { stored(plan, product) } else { product });
     }
     (layers, zero)
 }
@@ -165,7 +177,7 @@ pub fn propagate_backward<B: Backend>(plan: &Arc<Plan>, grad: FloatTensor<B>) ->
         }
         let mut below = zeros();
         for layer in (1..=plan.layers).rev() {
-            let above = (below + direct[layer].clone()).into_primitive().tensor();
+            let above = stored(plan, below + direct[layer].clone()).into_primitive().tensor();
             below = float(spmm::<B>(&pass.structure.layer(layer), true, above));
         }
         total = total + below + direct[0].clone();

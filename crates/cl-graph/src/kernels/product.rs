@@ -5,10 +5,43 @@ use cl_core::{StreamKey, simd};
 use rayon::prelude::*;
 
 use super::noise;
+use super::stored::Stored;
 use crate::adjacency::Csr;
 
-/// Noise of one layer: its stream and its length.
-pub(super) type LayerNoise = Option<(StreamKey, f32)>;
+/// What is added to a row of the product before it is stored.
+#[derive(Clone, Copy)]
+pub(super) enum Plus<'a> {
+    Nothing,
+    /// Noise: its stream and its length.
+    Noise(StreamKey, f32),
+    /// Row `place[r]` of these, if it is not `u32::MAX`.
+    Rows {
+        place: &'a [u32],
+        rows: &'a [f32],
+    },
+}
+
+impl Plus<'_> {
+    #[inline(always)]
+    fn add(self, sum: &mut [f32], row: usize, scratch: &mut [f32]) {
+        match self {
+            Plus::Nothing => {}
+            Plus::Noise(key, magnitude) => {
+                noise::draw(scratch, sum.len(), key, row as u32, magnitude);
+                noise::add(sum, scratch);
+            }
+            Plus::Rows { place, rows } => {
+                if place[row] != u32::MAX {
+                    let dim = sum.len();
+                    let rows = &rows[place[row] as usize * dim..][..dim];
+                    for (sum, x) in sum.iter_mut().zip(rows) {
+                        *sum += x;
+                    }
+                }
+            }
+        }
+    }
+}
 
 /// What is done to the rows of the output.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,26 +52,26 @@ pub(super) enum Write {
 
 /// The dense operand: all rows, or those that are not zero.
 #[derive(Clone, Copy)]
-pub(super) enum Operand<'a> {
-    Dense(&'a [f32]),
+pub(super) enum Operand<'a, T> {
+    Dense(&'a [T]),
     /// Row r stands at `place[r]`; `u32::MAX` is a row of zeros.
     Sparse {
         place: &'a [u32],
-        rows: &'a [f32],
+        rows: &'a [T],
     },
 }
 
 /// Rows in a task over a list of rows.
 const LISTED: usize = 32;
 
-/// `out = A x` (or `out += A x`) over all rows, plus noise.
-pub(super) fn product(
+/// `out = A x` (or `out += A x`) over all rows, and what is added to them.
+pub(super) fn product<T: Stored, O: Stored>(
     csr: &Csr,
-    x: Operand<'_>,
+    x: Operand<'_, T>,
     dim: usize,
-    out: &mut [f32],
+    out: &mut [O],
     write: Write,
-    noise: LayerNoise,
+    plus: Plus<'_>,
 ) {
     let mut tasks = Vec::with_capacity(csr.pieces.len());
     let mut rest = out;
@@ -47,55 +80,55 @@ pub(super) fn product(
         tasks.push((piece[0], task));
         rest = after;
     }
-    tasks.into_par_iter().for_each(|(first, out)| run(csr, x, dim, first, None, out, write, noise));
+    tasks.into_par_iter().for_each(|(first, out)| run(csr, x, dim, first, None, out, write, plus));
 }
 
-/// Rows `rows` of `A x`, one after another, plus noise.
-pub(super) fn product_of_rows(
+/// Rows `rows` of `A x`, one after another, and what is added to them.
+pub(super) fn product_of_rows<T: Stored, O: Stored>(
     csr: &Csr,
-    x: Operand<'_>,
+    x: Operand<'_, T>,
     dim: usize,
     rows: &[u32],
-    out: &mut [f32],
-    noise: LayerNoise,
+    out: &mut [O],
+    plus: Plus<'_>,
 ) {
     out.par_chunks_mut(LISTED * dim)
         .zip(rows.par_chunks(LISTED))
-        .for_each(|(out, rows)| run(csr, x, dim, 0, Some(rows), out, Write::Set, noise));
+        .for_each(|(out, rows)| run(csr, x, dim, 0, Some(rows), out, Write::Set, plus));
 }
 
 #[allow(clippy::too_many_arguments)]
-fn run(
+fn run<T: Stored, O: Stored>(
     csr: &Csr,
-    x: Operand<'_>,
+    x: Operand<'_, T>,
     dim: usize,
     first: u32,
     list: Option<&[u32]>,
-    out: &mut [f32],
+    out: &mut [O],
     write: Write,
-    noise: LayerNoise,
+    plus: Plus<'_>,
 ) {
     match dim {
-        32 => rows_of_32(csr, x, first, list, out, write, noise),
-        64 => rows_of_64(csr, x, first, list, out, write, noise),
-        128 => rows_of_128(csr, x, first, list, out, write, noise),
-        _ => rows_of_any(csr, x, dim, first, list, out, write, noise),
+        32 => rows_of_32(csr, x, first, list, out, write, plus),
+        64 => rows_of_64(csr, x, first, list, out, write, plus),
+        128 => rows_of_128(csr, x, first, list, out, write, plus),
+        _ => rows_of_any(csr, x, dim, first, list, out, write, plus),
     }
 }
 
 simd! {
-    fn rows_of_32(csr: &Csr, x: Operand<'_>, first: u32, list: Option<&[u32]>, out: &mut [f32], write: Write, noise: LayerNoise) {
-        rows::<32>(csr, x, first, list, out, write, noise);
+    fn rows_of_32<T: Stored, O: Stored>(csr: &Csr, x: Operand<'_, T>, first: u32, list: Option<&[u32]>, out: &mut [O], write: Write, plus: Plus<'_>) {
+        rows::<32, T, O>(csr, x, first, list, out, write, plus);
     }
 }
 simd! {
-    fn rows_of_64(csr: &Csr, x: Operand<'_>, first: u32, list: Option<&[u32]>, out: &mut [f32], write: Write, noise: LayerNoise) {
-        rows::<64>(csr, x, first, list, out, write, noise);
+    fn rows_of_64<T: Stored, O: Stored>(csr: &Csr, x: Operand<'_, T>, first: u32, list: Option<&[u32]>, out: &mut [O], write: Write, plus: Plus<'_>) {
+        rows::<64, T, O>(csr, x, first, list, out, write, plus);
     }
 }
 simd! {
-    fn rows_of_128(csr: &Csr, x: Operand<'_>, first: u32, list: Option<&[u32]>, out: &mut [f32], write: Write, noise: LayerNoise) {
-        rows::<128>(csr, x, first, list, out, write, noise);
+    fn rows_of_128<T: Stored, O: Stored>(csr: &Csr, x: Operand<'_, T>, first: u32, list: Option<&[u32]>, out: &mut [O], write: Write, plus: Plus<'_>) {
+        rows::<128, T, O>(csr, x, first, list, out, write, plus);
     }
 }
 
@@ -104,9 +137,9 @@ const AHEAD: usize = 12;
 
 /// Fetches a row into the caches.
 #[inline(always)]
-fn prefetch<const D: usize>(x: &[f32], row: usize) {
+fn prefetch<const D: usize, T>(x: &[T], row: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in (0..D).step_by(16) {
+    for line in (0..D).step_by(64 / size_of::<T>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch reads nothing that the program could see, and faults nowhere; the row is one of `x`.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(row * D + line).cast()) };
@@ -117,14 +150,14 @@ fn prefetch<const D: usize>(x: &[f32], row: usize) {
 
 /// Widths that fit the registers: the row is summed there and written once.
 #[inline(always)]
-fn rows<const D: usize>(
+fn rows<const D: usize, T: Stored, O: Stored>(
     csr: &Csr,
-    x: Operand<'_>,
+    x: Operand<'_, T>,
     first: u32,
     list: Option<&[u32]>,
-    out: &mut [f32],
+    out: &mut [O],
     write: Write,
-    layer_noise: LayerNoise,
+    plus: Plus<'_>,
 ) {
     let mut scratch = [0.0_f32; D];
     for (at, out) in out.chunks_exact_mut(D).enumerate() {
@@ -134,12 +167,12 @@ fn rows<const D: usize>(
             Operand::Dense(x) => {
                 for p in csr.row(row) {
                     if let Some(&ahead) = csr.columns.get(p + AHEAD) {
-                        prefetch::<D>(x, ahead as usize);
+                        prefetch::<D, T>(x, ahead as usize);
                     }
                     let from = &x[csr.columns[p] as usize * D..][..D];
                     let value = csr.values[p];
                     for k in 0..D {
-                        sum[k] += value * from[k];
+                        sum[k] += value * from[k].load();
                     }
                 }
             }
@@ -150,21 +183,22 @@ fn rows<const D: usize>(
                         let from = &rows[at as usize * D..][..D];
                         let value = csr.values[p];
                         for k in 0..D {
-                            sum[k] += value * from[k];
+                            sum[k] += value * from[k].load();
                         }
                     }
                 }
             }
         }
-        if let Some((key, magnitude)) = layer_noise {
-            noise::draw(&mut scratch, D, key, row as u32, magnitude);
-            noise::add(&mut sum, &scratch);
-        }
+        plus.add(&mut sum, row, &mut scratch);
         match write {
-            Write::Set => out.copy_from_slice(&sum),
+            Write::Set => {
+                for k in 0..D {
+                    out[k] = O::store(sum[k]);
+                }
+            }
             Write::Add => {
                 for k in 0..D {
-                    out[k] += sum[k];
+                    out[k] = O::store(out[k].load() + sum[k]);
                 }
             }
         }
@@ -173,7 +207,7 @@ fn rows<const D: usize>(
 
 simd! {
     /// Any other width: the row is summed in memory.
-    fn rows_of_any(csr: &Csr, x: Operand<'_>, dim: usize, first: u32, list: Option<&[u32]>, out: &mut [f32], write: Write, layer_noise: LayerNoise) {
+    fn rows_of_any<T: Stored, O: Stored>(csr: &Csr, x: Operand<'_, T>, dim: usize, first: u32, list: Option<&[u32]>, out: &mut [O], write: Write, plus: Plus<'_>) {
         let mut scratch = vec![0.0_f32; noise::scratch(dim)];
         let mut sum = vec![0.0_f32; dim];
         for (at, out) in out.chunks_exact_mut(dim).enumerate() {
@@ -188,39 +222,36 @@ simd! {
                 };
                 let value = csr.values[p];
                 for (sum, from) in sum.iter_mut().zip(from) {
-                    *sum += value * from;
+                    *sum += value * from.load();
                 }
             }
-            if let Some((key, magnitude)) = layer_noise {
-                noise::draw(&mut scratch, dim, key, row as u32, magnitude);
-                noise::add(&mut sum, &scratch);
-            }
-            match write {
-                Write::Set => out.copy_from_slice(&sum),
-                Write::Add => {
-                    for (out, sum) in out.iter_mut().zip(&sum) {
-                        *out += sum;
-                    }
-                }
+            plus.add(&mut sum, row, &mut scratch);
+            for (out, sum) in out.iter_mut().zip(&sum) {
+                *out = O::store(if write == Write::Add { out.load() + sum } else { *sum });
             }
         }
     }
 }
 
-/// Adds a layer's noise to all rows.
-pub(super) fn add_noise(rows: &mut [f32], dim: usize, layer_noise: LayerNoise) {
-    let Some((key, magnitude)) = layer_noise else { return };
-    rows.par_chunks_mut(256 * dim).enumerate().for_each(|(chunk, rows)| {
-        add_noise_to_rows(rows, dim, 256 * chunk, key, magnitude);
-    });
+/// `out = x` over all rows, and what is added to them.
+pub(super) fn sum<O: Stored>(x: &[f32], dim: usize, out: &mut [O], plus: Plus<'_>) {
+    const ROWS: usize = 256;
+    out.par_chunks_mut(ROWS * dim)
+        .zip(x.par_chunks(ROWS * dim))
+        .enumerate()
+        .for_each(|(chunk, (out, x))| sum_of_rows(x, dim, out, ROWS * chunk, plus));
 }
 
 simd! {
-    fn add_noise_to_rows(rows: &mut [f32], dim: usize, first: usize, key: StreamKey, magnitude: f32) {
+    fn sum_of_rows<O: Stored>(x: &[f32], dim: usize, out: &mut [O], first: usize, plus: Plus<'_>) {
         let mut scratch = vec![0.0_f32; noise::scratch(dim)];
-        for (at, row) in rows.chunks_exact_mut(dim).enumerate() {
-            noise::draw(&mut scratch, dim, key, (first + at) as u32, magnitude);
-            noise::add(row, &scratch);
+        let mut sum = vec![0.0_f32; dim];
+        for (at, (x, out)) in x.chunks_exact(dim).zip(out.chunks_exact_mut(dim)).enumerate() {
+            sum.copy_from_slice(x);
+            plus.add(&mut sum, first + at, &mut scratch);
+            for (out, sum) in out.iter_mut().zip(&sum) {
+                *out = O::store(*sum);
+            }
         }
     }
 }
