@@ -1,0 +1,46 @@
+//! The hand-written backward.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::ops::FloatTensor;
+
+use super::backend::{Attention, SequenceBackend};
+
+#[derive(Debug)]
+struct Attend;
+
+impl<B: SequenceBackend> Backward<B, 3> for Attend {
+    type State = (Attention, [FloatTensor<B>; 3]);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (attention, [q, k, v]) = ops.state;
+        let of_inputs = B::attend_backward(&attention, q, k, v, grad);
+        for (node, grad) in ops.parents.into_iter().zip(of_inputs) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, C> {
+    fn attend(
+        attention: &Attention,
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [q.node.clone(), k.node.clone(), v.node.clone()];
+        let [q, k, v] = [q.primitive, k.primitive, v.primitive];
+        match Attend.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let out = B::attend(attention, q.clone(), k.clone(), v.clone());
+                prep.finish((attention.clone(), [q, k, v]), out)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::attend(attention, q, k, v)),
+        }
+    }
+}

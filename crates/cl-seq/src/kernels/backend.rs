@@ -1,0 +1,136 @@
+//! The extension trait.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+use cl_core::StreamKey;
+use cl_core::rng::unit;
+
+use super::portable;
+
+/// Who attends to whom: each token to tokens of its own sequence.
+///
+/// Sequences lie end to end, without padding; sequence s is the rows `offsets[s]..offsets[s + 1]`.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// Where sequences begin, and where the last ends; ascending from 0.
+    pub offsets: Arc<[usize]>,
+    /// h; each head reads d / h columns.
+    pub heads: usize,
+    /// Whether a token sees itself and what came before it, and nothing after.
+    pub causal: bool,
+    /// p, the share of attention weights that are dropped (the others grow by 1 / (1 − p)), and a key for each sequence.
+    pub dropout: Option<(f32, Arc<[StreamKey]>)>,
+}
+
+impl Attention {
+    /// Number of sequences.
+    #[must_use]
+    pub fn sequences(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Number of tokens.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.offsets[self.sequences()]
+    }
+
+    /// What dropout multiplies the weights with that token `from` (of its sequence) has in head `head` for tokens 0 to
+    /// `out.len()` of its sequence: 0 or 1 / (1 − p).
+    #[inline]
+    pub(super) fn keep(&self, sequence: usize, head: usize, from: usize, out: &mut [f32]) {
+        let Some((rate, keys)) = &self.dropout else {
+            out.fill(1.0);
+            return;
+        };
+        let (key, kept) = (keys[sequence], 1.0 / (1.0 - rate));
+        let row = (from * self.heads + head) as u32;
+        for (block, out) in out.chunks_mut(4).enumerate() {
+            for (out, word) in out.iter_mut().zip(key.words(row, block as u32)) {
+                *out = if unit(word) < *rate { 0.0 } else { kept };
+            }
+        }
+    }
+}
+
+/// Attention inside sequences.
+pub trait SequenceBackend: Backend {
+    /// See [`attention`]; `q`, `k`, `v` `[tokens, d]` → `[tokens, d]`.
+    fn attend(
+        attention: &Attention,
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::attention::<Self>(attention, q, k, v)
+    }
+
+    /// The gradients of [`attend`](Self::attend) for `q`, `k` and `v`, given that of its output.
+    fn attend_backward(
+        attention: &Attention,
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        portable::attention_backward::<Self>(attention, q, k, v, grad)
+    }
+}
+
+/// Multi-head scaled dot-product attention inside sequences that lie end to end; `[tokens, d]` → `[tokens, d]`.
+///
+/// ```text
+/// out_i = Σ_j D_ij softmax_j(⟨q_i, k_j⟩ / √(d/h)) v_j     for each head, j over the sequence of i (causal: j ≤ i)
+/// ```
+///
+/// D is dropout's 0 or 1 / (1 − p). Source: Vaswani et al. 2017, equation 1 and section 3.2.2, without the linear layers.
+///
+/// # Cost
+///
+/// O(Σ length² · d). The host kernel holds O(length · d) a thread; the portable body pads to the longest sequence.
+///
+/// # Panics
+///
+/// If the shapes differ, rows are not the tokens, or the heads do not divide d.
+///
+/// # Example
+///
+/// ```
+/// use burn::{backend::Flex, tensor::Tensor};
+/// use cl_seq::{Attention, attention};
+///
+/// // Two sequences, of two tokens and of one. Scores of 0 weigh all alike.
+/// let who = Attention { offsets: [0, 2, 3].into(), heads: 1, causal: true, dropout: None };
+/// let zeros = Tensor::<Flex, 2>::zeros([3, 1], &Default::default());
+/// let v = Tensor::from_data([[1.0], [3.0], [8.0]], &Default::default());
+/// let out = attention(&who, zeros.clone(), zeros, v).into_data().to_vec::<f32>().unwrap();
+/// assert_eq!(out, [1.0, 2.0, 8.0]);
+/// ```
+#[track_caller]
+#[must_use]
+pub fn attention<B: SequenceBackend>(
+    attention: &Attention,
+    q: Tensor<B, 2>,
+    k: Tensor<B, 2>,
+    v: Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    let [tokens, dim] = q.dims();
+    assert!(
+        k.dims() == q.dims() && v.dims() == q.dims(),
+        "queries are {:?}, keys {:?}, values {:?}",
+        q.dims(),
+        k.dims(),
+        v.dims()
+    );
+    assert_eq!(tokens, attention.tokens(), "there are {tokens} rows and {} tokens", attention.tokens());
+    assert_eq!(dim % attention.heads, 0, "{} heads do not divide {dim} columns", attention.heads);
+    if let Some((_, keys)) = &attention.dropout {
+        let (keys, sequences) = (keys.len(), attention.sequences());
+        assert_eq!(keys, sequences, "there are {keys} keys for {sequences} sequences");
+    }
+    let [q, k, v] = [q, k, v].map(|x| x.into_primitive().tensor());
+    Tensor::from_primitive(TensorPrimitive::Float(B::attend(attention, q, k, v)))
+}

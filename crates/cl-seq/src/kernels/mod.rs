@@ -1,0 +1,16 @@
+//! Attention inside sequences as a backend extension: a portable body in plain Burn operations, a host kernel on slices
+//! for burn-flex and burn-ndarray, a hand-written backward for `Autodiff`.
+
+mod autodiff;
+mod backend;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod host;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+pub mod portable;
+
+pub use backend::{Attention, SequenceBackend, attention};

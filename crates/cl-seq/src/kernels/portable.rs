@@ -1,0 +1,142 @@
+//! The same operations in plain Burn operations on padded sequences: the reference of every kernel, and the body of a
+//! backend without one.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Bool, Int, Tensor, TensorData, TensorPrimitive};
+
+use super::backend::Attention;
+
+/// Sequences side by side, each filled up to the longest.
+struct Padded<'a, B: Backend> {
+    attention: &'a Attention,
+    longest: usize,
+    dim: usize,
+    /// The token at each slot; where there is none, the row behind the last.
+    tokens: Tensor<B, 1, Int>,
+    /// The slot of each token.
+    slots: Tensor<B, 1, Int>,
+    device: B::Device,
+}
+
+fn float<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn indices<B: Backend>(values: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+impl<'a, B: Backend> Padded<'a, B> {
+    fn new(attention: &'a Attention, dim: usize, device: B::Device) -> Self {
+        let lengths = attention.offsets.windows(2).map(|pair| pair[1] - pair[0]);
+        let longest = lengths.max().unwrap_or(0);
+        let mut tokens = vec![attention.tokens() as i32; attention.sequences() * longest];
+        let mut slots = Vec::with_capacity(attention.tokens());
+        for (sequence, pair) in attention.offsets.windows(2).enumerate() {
+            for (at, token) in (pair[0]..pair[1]).enumerate() {
+                tokens[sequence * longest + at] = token as i32;
+                slots.push((sequence * longest + at) as i32);
+            }
+        }
+        let (tokens, slots) = (indices::<B>(tokens, &device), indices::<B>(slots, &device));
+        Self { attention, longest, dim, tokens, slots, device }
+    }
+
+    /// `[tokens, d]` → `[sequences, heads, longest, d / heads]`
+    fn split(&self, x: FloatTensor<B>) -> Tensor<B, 4> {
+        let (heads, sequences) = (self.attention.heads, self.attention.sequences());
+        let padding = Tensor::zeros([1, self.dim], &self.device);
+        let x = Tensor::cat(vec![float::<B>(x), padding], 0).select(0, self.tokens.clone());
+        x.reshape([sequences, self.longest, heads, self.dim / heads]).swap_dims(1, 2)
+    }
+
+    /// `[sequences, heads, longest, d / heads]` → `[tokens, d]`
+    fn join(&self, x: Tensor<B, 4>) -> FloatTensor<B> {
+        let slots = self.attention.sequences() * self.longest;
+        let x = x.swap_dims(1, 2).reshape([slots, self.dim]).select(0, self.slots.clone());
+        x.into_primitive().tensor()
+    }
+
+    /// For each pair of slots: whether the second is hidden from the first, `[sequences, 1, longest, longest]`. An empty
+    /// slot sees the first one, so that its softmax is a number; nobody reads it.
+    fn hidden(&self) -> Tensor<B, 4, Bool> {
+        let n = self.longest;
+        let lengths = self.attention.offsets.windows(2).map(|pair| pair[1] - pair[0]);
+        let hidden: Vec<bool> = lengths
+            .flat_map(|length| (0..n * n).map(move |pair| (length, pair / n, pair % n)))
+            .map(|(length, from, to)| {
+                let seen = from < length && to < length && !(self.attention.causal && to > from);
+                !seen && to > 0
+            })
+            .collect();
+        let shape = [self.attention.sequences(), 1, n, n];
+        Tensor::from_data(TensorData::new(hidden, shape), &self.device)
+    }
+
+    /// What dropout multiplies the weights with, `[sequences, heads, longest, longest]`.
+    fn keep(&self) -> Tensor<B, 4> {
+        let (sequences, heads, n) = (self.attention.sequences(), self.attention.heads, self.longest);
+        let mut keep = vec![0.0_f32; sequences * heads * n * n];
+        for (row, out) in keep.chunks_mut(n.max(1)).enumerate() {
+            self.attention.keep(row / n / heads, row / n % heads, row % n, out);
+        }
+        Tensor::from_data(TensorData::new(keep, [sequences, heads, n, n]), &self.device)
+    }
+
+    fn scale(&self) -> f64 {
+        1.0 / ((self.dim / self.attention.heads) as f64).sqrt()
+    }
+
+    /// The weights before dropout.
+    fn weights(&self, q: Tensor<B, 4>, k: Tensor<B, 4>) -> Tensor<B, 4> {
+        let shape = [self.attention.sequences(), self.attention.heads, self.longest, self.longest];
+        let scores = q.matmul(k.swap_dims(2, 3)).mul_scalar(self.scale());
+        softmax(scores.mask_fill(self.hidden().expand(shape), f32::NEG_INFINITY), 3)
+    }
+}
+
+/// See [`SequenceBackend::attend`](super::SequenceBackend::attend).
+pub fn attention<B: Backend>(
+    attention: &Attention,
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+) -> FloatTensor<B> {
+    if attention.tokens() == 0 {
+        return q;
+    }
+    let [_, dim] = float::<B>(q.clone()).dims();
+    let padded = Padded::<B>::new(attention, dim, B::float_device(&q));
+    let weights = padded.weights(padded.split(q), padded.split(k)) * padded.keep();
+    padded.join(weights.matmul(padded.split(v)))
+}
+
+/// See [`SequenceBackend::attend_backward`](super::SequenceBackend::attend_backward).
+///
+/// With P the weights, D dropout, A = D ∘ P: `∂v = Aᵀ g`, `∂A = g vᵀ`, `∂S = P ∘ (D ∘ ∂A − rowsum(P ∘ D ∘ ∂A))`,
+/// `∂q = ∂S k / √(d/h)`, `∂k = ∂Sᵀ q / √(d/h)`.
+pub fn attention_backward<B: Backend>(
+    attention: &Attention,
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> [FloatTensor<B>; 3] {
+    if attention.tokens() == 0 {
+        return [q, k, v];
+    }
+    let [_, dim] = float::<B>(q.clone()).dims();
+    let padded = Padded::<B>::new(attention, dim, B::float_device(&q));
+    let [q, k, v, grad] = [q, k, v, grad].map(|x| padded.split(x));
+    let (weights, keep) = (padded.weights(q.clone(), k.clone()), padded.keep());
+    let of_v = (weights.clone() * keep.clone()).swap_dims(2, 3).matmul(grad.clone());
+    let of_weights = grad.matmul(v.swap_dims(2, 3)) * keep;
+    let mean = (weights.clone() * of_weights.clone()).sum_dim(3);
+    let of_scores = (weights * (of_weights - mean)).mul_scalar(padded.scale());
+    let of_q = of_scores.clone().matmul(k);
+    let of_k = of_scores.swap_dims(2, 3).matmul(q);
+    [of_q, of_k, of_v].map(|x| padded.join(x))
+}

@@ -1,0 +1,233 @@
+//! What a state depends on, and what it does not.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../cl-core/tests/common/mod.rs"]
+mod common;
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use cl_core::{Encoder, Request, Rows, StreamKey};
+use cl_data::Sequences;
+use cl_seq::{Norm, Pooling, Positions, SasRec, SasRecConfig, SequenceBackend, SequenceInput};
+use common::{Worst, bits, error, on_each_backend, values};
+
+const ITEMS: u32 = 40;
+
+fn encoder<B: SequenceBackend>(norm: Norm, positions: Positions, pooling: Pooling) -> SasRec<B> {
+    let config = SasRecConfig {
+        dim: 16,
+        heads: 2,
+        norm,
+        positions,
+        pooling,
+        max_length: 12,
+        ..SasRecConfig::default()
+    };
+    config.init(ITEMS as usize, StreamKey::root(3), &Default::default())
+}
+
+fn input(sequences: &[&[u32]]) -> SequenceInput {
+    SequenceInput::newest(sequences.iter().copied(), 12, ITEMS)
+}
+
+fn ask(input: &SequenceInput, rows: std::ops::Range<u32>) -> Request<SequenceInput> {
+    Request { input: input.clone(), rows: Rows::Range(rows) }
+}
+
+fn states<B: SequenceBackend>(encoder: &SasRec<B>, input: &SequenceInput) -> Tensor<B, 2> {
+    let events = input.sequences.len() as u32;
+    let rows = input.numbering();
+    encoder.encode(&[ask(input, rows.state(0)..rows.state(events))]).remove(0)
+}
+
+const NORMS: [Norm; 3] = [Norm::Query, Norm::Post, Norm::Pre];
+
+/// Whatever comes at t changes no state before t; and changes the state at t.
+fn nothing_is_seen_before_it_comes<B: SequenceBackend>(_backend: &str) {
+    let sequence: Vec<u32> = vec![5, 9, 3, 3, 21, 0, 14, 39];
+    for norm in NORMS {
+        for key in [None, Some(StreamKey::root(5))] {
+            let encoder = encoder::<B>(norm, Positions::FromEnd, Pooling::Last);
+            let with = |sequence: &[u32]| SequenceInput { dropout: key, ..input(&[sequence]) };
+            let before = bits(states(&encoder, &with(&sequence)));
+            for at in 0..sequence.len() {
+                // Another item, and the mask token.
+                for other in [(sequence[at] + 7) % ITEMS, ITEMS] {
+                    let mut changed = sequence.clone();
+                    changed[at] = other;
+                    let after = bits(states(&encoder, &with(&changed)));
+                    assert_eq!(before[..at * 16], after[..at * 16], "{norm:?}, item {at}");
+                    assert_ne!(before[at * 16..][..16], after[at * 16..][..16], "{norm:?}, item {at}");
+                }
+            }
+        }
+    }
+}
+
+/// A sequence has the states that it has alone: whoever is beside it, and however long.
+fn a_state_is_a_function_of_its_own_sequence<B: SequenceBackend>(_backend: &str) {
+    let mut worst = Worst::new("states beside others", 1e-6);
+    let sequences: [&[u32]; 5] = [&[1, 2, 3], &[7], &[4, 4, 9, 30, 2, 1, 0, 8, 8, 11, 12, 13], &[], &[0, 39]];
+    for norm in NORMS {
+        for positions in [Positions::FromEnd, Positions::FromStart] {
+            let encoder = encoder::<B>(norm, positions, Pooling::Last);
+            let together = values(states(&encoder, &input(&sequences)));
+            let alone: Vec<f64> = sequences
+                .iter()
+                .filter(|sequence| !sequence.is_empty())
+                .flat_map(|sequence| values(states(&encoder, &input(&[sequence]))))
+                .collect();
+            worst.check(&together, &alone, &format!("{norm:?}, {positions:?}"));
+        }
+    }
+}
+
+fn positions_count_from_the_start_or_from_the_end<B: SequenceBackend>(_backend: &str) {
+    for (positions, position) in [(Positions::FromStart, 0), (Positions::FromEnd, 11)] {
+        let encoder = encoder::<B>(Norm::Post, positions, Pooling::Last);
+        let moved = |at: usize| {
+            let mut moved = encoder.clone();
+            moved.positions = moved.positions.map(|table| {
+                let shape = table.dims();
+                let mut values = table.into_data().to_vec::<f32>().unwrap();
+                values[at * 16] += 1.0;
+                Tensor::from_data(burn::tensor::TensorData::new(values, shape), &Default::default())
+            });
+            bits(states(&moved, &input(&[&[6]])))
+        };
+        let still = bits(states(&encoder, &input(&[&[6]])));
+        let seen: Vec<usize> = (0..12).filter(|&at| moved(at) != still).collect();
+        assert_eq!(seen, [position], "{positions:?}");
+    }
+}
+
+/// Requests are answered alike in one call or in several; equal passes are computed once, others apart.
+fn answers_do_not_depend_on_who_else_is_asked<B: SequenceBackend>(_backend: &str) {
+    for pooling in [Pooling::Last, Pooling::Mean] {
+        let encoder = encoder::<B>(Norm::Pre, Positions::FromEnd, pooling);
+        let clean = input(&[&[1, 2, 3], &[9, 9]]);
+        let dropped = SequenceInput { dropout: Some(StreamKey::root(8)), ..clean.clone() };
+        let longer = SequenceInput { sequences: input(&[&[4], &[1, 2, 3, 4, 5]]).sequences, ..clean.clone() };
+        let rows = clean.numbering();
+        let list = Rows::List([rows.state(4), rows.state(0), rows.state(4)].into());
+        let requests = [
+            ask(&clean, rows.wholes()),
+            Request { input: dropped.clone(), rows: list.clone() },
+            ask(&clean, 3..7),
+            ask(&longer, rows.wholes()),
+            ask(&dropped, rows.wholes()),
+            Request { input: clean.clone(), rows: list },
+            ask(&clean, 0..0),
+        ];
+        let together = encoder.encode(&requests);
+        let sizes: Vec<usize> = together.iter().map(|answer| answer.dims()[0]).collect();
+        assert_eq!(sizes, [2, 3, 4, 2, 2, 3, 0]);
+        for (request, answer) in requests.iter().zip(&together) {
+            let alone = encoder.encode(std::slice::from_ref(request)).remove(0);
+            assert!(error(&values(alone), &values(answer.clone())) < 1e-6, "{request:?}");
+        }
+        assert!(
+            error(&values(together[0].clone()), &values(together[4].clone())) > 1e-3,
+            "dropout does something"
+        );
+        // A whole is the last state, or the mean of the states.
+        let states = values(states(&encoder, &clean));
+        let expected: Vec<f64> = match pooling {
+            Pooling::Last => [&states[2 * 16..3 * 16], &states[4 * 16..]].concat(),
+            Pooling::Mean => [(0, 3), (3, 5)]
+                .into_iter()
+                .flat_map(|(first, end)| {
+                    let states = &states;
+                    (0..16).map(move |c| {
+                        (first..end).map(|token| states[token * 16 + c]).sum::<f64>()
+                            / f64::from(end as u32 - first as u32)
+                    })
+                })
+                .collect(),
+        };
+        assert!(error(&values(together[0].clone()), &expected) < 1e-6);
+    }
+}
+
+/// Zeros at the rate, the others so much larger that the mean stays; every place of its own.
+fn dropout_keeps_the_mean<B: SequenceBackend>(_backend: &str) {
+    let config = SasRecConfig {
+        dim: 64,
+        blocks: 1,
+        dropout: 0.3,
+        attention_dropout: Some(0.0),
+        ..SasRecConfig::default()
+    };
+    let encoder = config.init::<B>(ITEMS as usize, StreamKey::root(3), &Default::default());
+    let sequence: Vec<u32> = (0..40).collect();
+    let clean = SequenceInput::newest([sequence.as_slice()], 50, ITEMS);
+    let draws = 200;
+    let mut sums = vec![0.0; 40 * 64];
+    let mut first = None;
+    for draw in 0..draws {
+        let with = SequenceInput { dropout: Some(StreamKey::root(9).at(draw)), ..clean.clone() };
+        let found = values(states(&encoder, &with));
+        assert!(found.iter().all(|x| x.is_finite()));
+        if draw == 0 {
+            assert_eq!(found, values(states(&encoder, &with)), "the same key");
+        } else {
+            assert_ne!(Some(&found), first.as_ref(), "another key");
+        }
+        first.get_or_insert_with(|| found.clone());
+        sums.iter_mut().zip(found).for_each(|(sum, x)| *sum += x / draws as f64);
+    }
+    // The last norm keeps this from being exact; without the factor 1 / (1 − p) the states would lie elsewhere.
+    let still = values(states(&encoder, &clean));
+    let dot: f64 = sums.iter().zip(&still).map(|(a, b)| a * b).sum();
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let cosine = dot / norm(&sums) / norm(&still);
+    assert!(cosine > 0.95, "{cosine}");
+}
+
+on_each_backend!(
+    nothing_is_seen_before_it_comes,
+    a_state_is_a_function_of_its_own_sequence,
+    positions_count_from_the_start_or_from_the_end,
+    answers_do_not_depend_on_who_else_is_asked,
+    dropout_keeps_the_mean,
+);
+
+#[test]
+fn only_the_newest_events_are_read() {
+    let long: Vec<u32> = (0..30).collect();
+    let cut = input(&[&long, &[3, 4]]);
+    assert_eq!(cut.sequences, Arc::new(Sequences::new(vec![0, 12, 14], (18..30).chain([3, 4]).collect())));
+}
+
+#[test]
+#[should_panic(expected = "sequence 0 has 13 events, and 12 are read")]
+fn a_sequence_that_is_too_long_is_refused() {
+    let encoder = encoder::<burn::backend::Flex>(Norm::Query, Positions::FromEnd, Pooling::Last);
+    let long: Vec<u32> = (0..13).collect();
+    states(&encoder, &SequenceInput::newest([long.as_slice()], 50, ITEMS));
+}
+
+#[test]
+#[should_panic(expected = "sequence 1 of the pass has no event, and no state")]
+fn an_empty_sequence_has_no_state() {
+    let encoder = encoder::<burn::backend::Flex>(Norm::Query, Positions::FromEnd, Pooling::Last);
+    let input = input(&[&[1], &[]]);
+    encoder.encode(&[ask(&input, input.numbering().wholes())]);
+}
+
+#[test]
+fn settings_are_checked() {
+    let wrong = |change: fn(&mut SasRecConfig)| {
+        let mut config = SasRecConfig::default();
+        change(&mut config);
+        format!("{:?}", config.validate().unwrap_err())
+    };
+    assert!(wrong(|c| c.heads = 3).contains("heads"));
+    assert!(wrong(|c| c.dim = 0).contains("dim"));
+    assert!(wrong(|c| c.dropout = 1.0).contains("dropout"));
+    assert!(wrong(|c| c.attention_dropout = Some(-0.1)).contains("attention_dropout"));
+    assert!(wrong(|c| c.max_length = 0).contains("max_length"));
+    assert!(wrong(|c| c.inner = Some(0)).contains("inner"));
+    assert!(wrong(|c| c.init_scale = Some(f64::NAN)).contains("init_scale"));
+}
