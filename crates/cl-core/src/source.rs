@@ -75,6 +75,9 @@ pub trait Source: Send {
     /// The input whose output is the bare parameters of the rows (layer 0).
     fn layer_zero(&self, batch: &Batch) -> Self::Input;
 
+    /// The rows of all items.
+    fn catalogue(&self) -> Range<u32>;
+
     /// The groups that a contrast of this pairing compares.
     fn groups(&self, batch: &Batch, pairing: Pairing) -> Vec<Group>;
 

@@ -136,6 +136,33 @@ fn bpr(tables: &[Rows], form: BprForm) -> Answer {
     (loss, grads)
 }
 
+fn bce(tables: &[Rows]) -> Answer {
+    let [users, positives, negatives] = tables else { unreachable!() };
+    let (n, k) = (users.len() as f64, negatives.len() / users.len());
+    let mut grads: Vec<Rows> = tables.iter().map(zeros_like).collect();
+    let mut loss = 0.0;
+    let mut term = |user: usize, which: usize, row: usize, sign: f64| {
+        // −log σ(sign · x), which falls by sign · σ(−sign · x).
+        let item = &tables[which][row];
+        let x = sign * dot(&users[user], item);
+        let slope = -sign / (1.0 + x.exp()) / n;
+        loss += (-x).exp().ln_1p() / n;
+        add(&mut grads[0][user], slope, item);
+        add(&mut grads[which][row], slope, &users[user]);
+    };
+    (0..positives.len()).for_each(|row| term(row, 1, row, 1.0));
+    (0..negatives.len()).for_each(|row| term(row / k, 2, row, -1.0));
+    (loss, grads)
+}
+
+/// Anchor i takes item i mod m of the catalogue.
+fn cross_entropy(tables: &[Rows]) -> Answer {
+    let [anchors, catalogue] = tables else { unreachable!() };
+    let m = catalogue.len();
+    let (loss, of_anchors, of_catalogue) = softmax(anchors, catalogue, 1.0, |i| i % m, |_, _| false);
+    (loss, vec![of_anchors, of_catalogue])
+}
+
 fn uniformity(tables: &[Rows]) -> Answer {
     let x = unit(&tables[0]);
     let squared = |i: usize, j: usize| x[i].iter().zip(&x[j]).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
@@ -291,10 +318,25 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
                         ..objective::AlignmentUniformityConfig::default()
                     };
                     let negatives = Tensor::zeros([1, dim], &t[0].device());
-                    config.loss(Triples { anchors: t[0].clone(), positives: t[1].clone(), negatives })
+                    config.loss(Triples {
+                        anchors: t[0].clone(),
+                        positives: t[1].clone(),
+                        negatives,
+                        catalogue: None,
+                    })
                 },
             );
         }
+        let catalogue = [table("a", n), table("catalogue", 2 * n + 1)];
+        check::<B>(&mut worst, &format!("cross-entropy {size}"), &catalogue, &cross_entropy, &|t| {
+            let rows: Vec<i32> = (0..n).map(|row| (row % (2 * n + 1)) as i32).collect();
+            let rows = Tensor::from_data(burn::tensor::TensorData::new(rows, [n]), &t[0].device());
+            let (positives, negatives) =
+                (t[1].clone().select(0, rows), Tensor::zeros([0, dim], &t[0].device()));
+            let batch =
+                Triples { anchors: t[0].clone(), positives, negatives, catalogue: Some(t[1].clone()) };
+            Reduction::Mean.apply(objective::cross_entropy(batch))
+        });
         for k in [1, 3] {
             let three = [table("a", n), table("b", n), table("c", n * k)];
             for form in [BprForm::Softplus, BprForm::BoundedSigmoid] {
@@ -305,10 +347,18 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
                     &|tables| bpr(tables, form),
                     &|t| {
                         let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
-                        Reduction::Mean.apply(objective::bpr(Triples { anchors, positives, negatives }, form))
+                        Reduction::Mean.apply(objective::bpr(
+                            Triples { anchors, positives, negatives, catalogue: None },
+                            form,
+                        ))
                     },
                 );
             }
+            check::<B>(&mut worst, &format!("BCE {size} k {k}"), &three, &bce, &|t| {
+                let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
+                let batch = Triples { anchors, positives, negatives, catalogue: None };
+                Reduction::Mean.apply(objective::bce(batch))
+            });
             for form in [L2Form::Squared, L2Form::Norm] {
                 let penalty = L2 {
                     weight: 0.3,

@@ -20,6 +20,27 @@ impl Sequences {
         Self { offsets, items }
     }
 
+    /// The items of `users` users from `(user, item)` pairs; each user's in the order of the pairs.
+    ///
+    /// # Panics
+    ///
+    /// If a user is not below `users`.
+    #[must_use]
+    pub fn from_pairs(users: usize, pairs: &[(u32, u32)]) -> Self {
+        let mut offsets = vec![0; users + 1];
+        pairs.iter().for_each(|(user, _)| offsets[*user as usize + 1] += 1);
+        for user in 0..users {
+            offsets[user + 1] += offsets[user];
+        }
+        let mut next = offsets.clone();
+        let mut items = vec![0; pairs.len()];
+        for &(user, item) in pairs {
+            items[next[user as usize]] = item;
+            next[user as usize] += 1;
+        }
+        Self { offsets, items }
+    }
+
     /// Number of users, those without items included.
     #[must_use]
     pub fn users(&self) -> usize {
@@ -42,5 +63,18 @@ impl Sequences {
     #[must_use]
     pub fn of(&self, user: usize) -> &[u32] {
         &self.items[self.offsets[user]..self.offsets[user + 1]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_keep_their_order_and_their_repeats() {
+        let sequences = Sequences::from_pairs(4, &[(2, 5), (0, 1), (2, 3), (2, 5), (0, 0)]);
+        let rows: Vec<&[u32]> = (0..4).map(|user| sequences.of(user)).collect();
+        assert_eq!(rows, [&[1, 0][..], &[], &[5, 3, 5], &[]]);
+        assert_eq!(Sequences::from_pairs(0, &[]).users(), 0);
     }
 }

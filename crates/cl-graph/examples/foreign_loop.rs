@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             // One pass over the graph answers all seven requests.
             let mut rows = encoder.encode(&[&requests[..], &pairs.concat()].concat()).into_iter();
             let mut next = || rows.next().unwrap_or_else(|| unreachable!("one answer a request"));
-            let triples = Triples { anchors: next(), positives: next(), negatives: next() };
+            let triples = Triples { anchors: next(), positives: next(), negatives: next(), catalogue: None };
             let mut loss = Reduction::Mean.apply(bpr(triples, BprForm::Softplus));
             for _ in ["users", "items"] {
                 loss = loss

@@ -182,6 +182,10 @@ impl Source for GraphSource {
         self.clean.with_output(Output::Layer(0))
     }
 
+    fn catalogue(&self) -> Range<u32> {
+        self.graph.users() as u32..self.graph.nodes() as u32
+    }
+
     fn groups(&self, batch: &Batch, pairing: Pairing) -> Vec<Group> {
         let (users, nodes) = (self.graph.users() as u32, self.graph.nodes() as u32);
         let group = |name, rows: Vec<u32>, everyone| {

@@ -91,6 +91,8 @@ where
 
     let mut asked = Asked { requests: Vec::new() };
     let triple = objective.is_active().then(|| triple(&mut asked, &drawn.objective, batch));
+    let catalogue =
+        objective.wants_catalogue().then(|| asked.ask(&drawn.objective, Rows::Range(source.catalogue())));
     let penalised = (l2.weight > 0.0 && (l2.on == L2On::LayerZero || triple.is_none())).then(|| {
         let input = if l2.on == L2On::LayerZero { source.layer_zero(batch) } else { drawn.objective.clone() };
         triple_of(&mut asked, &input, batch, l2.negatives)
@@ -110,6 +112,7 @@ where
             anchors: answers[*anchors].clone(),
             positives: answers[*positives].clone(),
             negatives: answers[*negatives].clone(),
+            catalogue: catalogue.map(|answer| answers[answer].clone()),
         }),
         None => zero(),
     };

@@ -85,6 +85,20 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
                  [views]\ntype = 'embedding_noise'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
             ),
         ),
+        (
+            "bce",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
+                 [objective]\ntype = 'bce'\nl2 = 1e-2\n{TRAIN}"
+            ),
+        ),
+        (
+            "softmax",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
+                 [objective]\ntype = 'cross_entropy'\nl2 = 1e-2\n{TRAIN}"
+            ),
+        ),
         ("popularity", format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'popularity'\n")),
         (
             "neighbours",

@@ -108,11 +108,9 @@ impl<B: Backend> Objective<B> for BprConfig {
 #[track_caller]
 #[must_use]
 pub fn bpr<B: Backend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
-    let ([n, d], [negatives, _]) = (batch.anchors.dims(), batch.negatives.dims());
-    assert!(negatives >= n && negatives % n == 0, "{negatives} negatives are not a multiple of {n} anchors");
-    let k = negatives / n;
-    let positive = row_dot(batch.anchors.clone(), batch.positives).reshape([n, 1]); // [n, 1]
-    let anchors = batch.anchors.reshape([n, 1, d]).expand([n, k, d]).reshape([n * k, d]);
+    let (k, anchors) = batch.repeated_anchors();
+    let [n, _] = batch.anchors.dims();
+    let positive = row_dot(batch.anchors, batch.positives).reshape([n, 1]); // [n, 1]
     let negative = row_dot(anchors, batch.negatives).reshape([n, k]); // [n, k]
     let difference = positive.expand([n, k]) - negative; // [n, k]
     let losses = match form {

@@ -1,7 +1,9 @@
 //! The recommendation loss.
 
 mod alignment_uniformity;
+mod bce;
 mod bpr;
+mod cross_entropy;
 mod l2;
 mod none;
 
@@ -9,7 +11,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 pub use alignment_uniformity::AlignmentUniformityConfig;
+pub use bce::{BceConfig, bce};
 pub use bpr::{BprConfig, BprForm, bpr};
+pub use cross_entropy::{CrossEntropyConfig, cross_entropy};
 pub use l2::{L2, L2Form, L2On};
 pub use none::NoneConfig;
 
@@ -25,12 +29,37 @@ pub struct Triples<B: Backend> {
     pub positives: Tensor<B, 2>,
     /// What they did not take, `[n · k, d]`, the k of an anchor together; `[0, d]` if the objective wants none.
     pub negatives: Tensor<B, 2>,
+    /// All items, `[items, d]`, if the objective wants them.
+    pub catalogue: Option<Tensor<B, 2>>,
+}
+
+impl<B: Backend> Triples<B> {
+    /// k, and each anchor k times, `[n · k, d]`, so that its rows stand beside the negatives.
+    ///
+    /// # Panics
+    ///
+    /// If the number of negatives is not a multiple of the number of anchors.
+    #[track_caller]
+    pub(super) fn repeated_anchors(&self) -> (usize, Tensor<B, 2>) {
+        let ([n, d], [negatives, _]) = (self.anchors.dims(), self.negatives.dims());
+        assert!(
+            negatives >= n && negatives % n == 0,
+            "{negatives} negatives are not a multiple of {n} anchors"
+        );
+        let k = negatives / n;
+        (k, self.anchors.clone().reshape([n, 1, d]).expand([n, k, d]).reshape([n * k, d]))
+    }
 }
 
 /// A recommendation loss.
 pub trait Objective<B: Backend>: Send {
     /// k, how many negatives are sampled for a positive; 0 if none is used.
     fn negatives_per_positive(&self) -> usize;
+
+    /// Whether it reads the embeddings of all items.
+    fn wants_catalogue(&self) -> bool {
+        false
+    }
 
     /// The L2 penalty that goes with it.
     fn l2(&self) -> L2;
@@ -47,5 +76,10 @@ pub trait Objective<B: Backend>: Send {
 /// The objectives of this crate.
 #[must_use]
 pub fn objectives<B: ContrastBackend>() -> Registry<dyn Objective<B>> {
-    Registry::new("objective").with::<BprConfig>().with::<AlignmentUniformityConfig>().with::<NoneConfig>()
+    Registry::new("objective")
+        .with::<BprConfig>()
+        .with::<BceConfig>()
+        .with::<CrossEntropyConfig>()
+        .with::<AlignmentUniformityConfig>()
+        .with::<NoneConfig>()
 }

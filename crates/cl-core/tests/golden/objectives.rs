@@ -65,7 +65,7 @@ fn bpr_in_both_forms<B: Backend>(backend: &str) {
         };
         let leaves = input.leaves::<B>();
         let [anchors, positives, negatives] = leaves.clone();
-        let batch = Triples { anchors, positives, negatives };
+        let batch = Triples { anchors, positives, negatives, catalogue: None };
         worst.check(&values(bpr(batch.clone(), form)), &case.row_losses, &format!("{name}, rows"));
         let loss = config.loss(batch);
         let grads = loss.backward();

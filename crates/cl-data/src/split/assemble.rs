@@ -1,7 +1,7 @@
 //! The common end of all splits: unseen users and items, and the finished parts.
 
-use super::{Split, Test, Train, Unseen, Validation};
-use crate::{DataError, Ids, Location, Part, UserItems};
+use super::{Order, Split, Test, Train, Unseen, Validation};
+use crate::{DataError, Ids, Location, Part, Sequences, UserItems};
 
 /// How many pairs an error shows, and ids a note.
 const EXAMPLES: usize = 3;
@@ -13,6 +13,8 @@ pub(super) struct Drawn {
     pub(super) validation: Vec<(u32, u32)>,
     pub(super) test: Vec<(u32, u32)>,
     pub(super) notes: Vec<String>,
+    /// Whether the pairs of each user stand in the order in which they happened.
+    pub(super) in_order: bool,
 }
 
 impl Drawn {
@@ -51,7 +53,12 @@ impl Drawn {
         self.notes.extend(note_strays("user", &users));
         self.notes.extend(note_strays("item", &items));
         let part = |pairs: &[(u32, u32)]| UserItems::from_pairs(users.len(), pairs.iter().copied());
+        let sequences = |pairs: &[(u32, u32)]| Sequences::from_pairs(users.len(), pairs);
+        let order = self
+            .in_order
+            .then(|| Order { train: sequences(&self.train), validation: sequences(&self.validation) });
         Ok(Split {
+            order,
             train: Train(part(&self.train)),
             validation: Validation(part(&self.validation)),
             test: Test(part(&self.test)),
@@ -146,6 +153,7 @@ mod tests {
             validation: vec![(0, 2)],
             test: vec![(1, 0), (2, 0), (0, 3)],
             notes: Vec::new(),
+            in_order: false,
         }
     }
 

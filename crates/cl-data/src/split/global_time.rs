@@ -72,6 +72,7 @@ impl GlobalTime {
             validation: pairs(&order[validation..test]),
             test: pairs(&order[test..]),
             notes: Vec::new(),
+            in_order: true,
         };
         note_revisits(whole, &mut drawn);
         drawn.assemble(&whole.users, &whole.items, self.unseen, |_, _, _| None)

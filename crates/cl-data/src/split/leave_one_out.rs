@@ -47,7 +47,7 @@ impl LeaveOneOut {
     pub fn split(&self, source: &Source, _seed: u64) -> Result<Split, DataError> {
         let whole = whole("leave_one_out", source)?;
         let sequences = whole.sequences();
-        let mut drawn = Drawn::default();
+        let mut drawn = Drawn { in_order: true, ..Drawn::default() };
         let (mut short, mut revisits, mut validation_revisits) = (0, 0, 0);
         for user in 0..sequences.users() {
             let items = sequences.of(user);
@@ -127,6 +127,9 @@ mod tests {
             ]
         );
         assert_eq!((split.unseen_users, split.unseen_items), (0, 3)); // 0, 3 and 7
+        let order = split.order.unwrap();
+        assert_eq!((order.train.of(0), order.validation.of(0)), (&[1, 2][..], &[3][..]));
+        assert_eq!((order.train.of(1), order.validation.of(1)), (&[4, 5][..], &[][..]));
     }
 
     #[test]

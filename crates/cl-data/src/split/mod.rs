@@ -15,7 +15,7 @@ pub use global_time::GlobalTime;
 pub use leave_one_out::LeaveOneOut;
 pub use ratio::{By, RatioSplit};
 
-use crate::{DataError, Ids, Interactions, Invalid, Source, UserItems};
+use crate::{DataError, Ids, Interactions, Invalid, Sequences, Source, UserItems};
 
 /// What becomes of held-out pairs whose user or item has no training pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,6 +60,15 @@ part!(
     Test
 );
 
+/// What every user did in the parts before the test, oldest first, repeats kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// In the training part.
+    pub train: Sequences,
+    /// In the validation part, which follows the training part.
+    pub validation: Sequences,
+}
+
 /// A data set, divided. The parts are disjoint, except where a data set that keeps repeated events
 /// (`duplicates = "keep_all"`) has the same pair early and late; `notes` then says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +83,9 @@ pub struct Split {
     pub validation: Validation,
     /// Test pairs.
     pub test: Test,
+    /// The events of the training and validation parts in the order in which they happened; `None` where the split does
+    /// not know it (published files, random shares).
+    pub order: Option<Order>,
     /// Distinct users of the validation and test parts without any training pair, counted before `unseen = "drop"`
     /// removes them.
     pub unseen_users: usize,

@@ -100,7 +100,7 @@ impl RatioSplit {
         draw_to_front(&mut pairs, test + validation, &mut generator(seed, "ratio split", b""));
         let train = pairs.split_off(test + validation);
         let validation = pairs.split_off(test);
-        Drawn { train, validation, test: pairs, notes: Vec::new() }
+        Drawn { train, validation, test: pairs, ..Drawn::default() }
     }
 }
 

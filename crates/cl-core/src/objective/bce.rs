@@ -1,0 +1,103 @@
+//! Binary cross-entropy with sampled negatives.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::log_sigmoid;
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+use super::l2::check_l2;
+use super::{L2, L2Form, L2On, Objective, Triples};
+use crate::contrast::{Reduction, row_dot};
+use crate::registry::{Check, Component, ensure};
+
+/// `type = "bce"`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BceConfig {
+    /// k ≥ 1, sampled negatives for a positive; their losses are added.
+    pub negatives_per_positive: usize,
+    /// Over the positives of the batch.
+    pub reduction: Reduction,
+    /// Weight of the L2 penalty; SASRec has none.
+    pub l2: f64,
+    /// Rows that are penalised.
+    pub l2_on: L2On,
+    /// Squared (halved) or the norm itself.
+    pub l2_form: L2Form,
+    /// Whether sampled negatives are penalised.
+    pub l2_negatives: bool,
+}
+
+impl Default for BceConfig {
+    fn default() -> Self {
+        Self {
+            negatives_per_positive: 1,
+            reduction: Reduction::Mean,
+            l2: 0.0,
+            l2_on: L2On::LayerZero,
+            l2_form: L2Form::Squared,
+            l2_negatives: true,
+        }
+    }
+}
+
+impl<B: Backend> Component<dyn Objective<B>> for BceConfig {
+    const NAME: &'static str = "bce";
+    const SUMMARY: &'static str =
+        "a positive is taken, sampled negatives are not (SASRec, Kang & McAuley 2018)";
+
+    fn validate(&self) -> Check {
+        check_l2(self.l2)?;
+        ensure((1..=1024).contains(&self.negatives_per_positive), "negatives_per_positive", || {
+            format!("must be from 1 to 1024, got {}", self.negatives_per_positive)
+        })
+    }
+
+    fn build(self) -> Box<dyn Objective<B>> {
+        Box::new(self)
+    }
+}
+
+impl<B: Backend> Objective<B> for BceConfig {
+    fn negatives_per_positive(&self) -> usize {
+        self.negatives_per_positive
+    }
+
+    fn l2(&self) -> L2 {
+        L2 {
+            weight: self.l2,
+            on: self.l2_on,
+            form: self.l2_form,
+            negatives: self.l2_negatives,
+            reduction: self.reduction,
+        }
+    }
+
+    fn loss(&self, batch: Triples<B>) -> Tensor<B, 1> {
+        self.reduction.apply(bce(batch))
+    }
+}
+
+/// Binary cross-entropy a positive.
+///
+/// ```text
+/// loss_i = −log σ(⟨x_i, p_i⟩) − Σ_k log(1 − σ(⟨x_i, n_ik⟩))
+/// ```
+///
+/// # Shapes
+/// - anchors, positives: `[n, d]`, negatives: `[n · k, d]` → `[n]`
+///
+/// # Source
+/// Kang & McAuley 2018 (arXiv 1808.09781), equation 6, with one negative.
+///
+/// # Panics
+/// If the number of negatives is not a multiple of the number of anchors.
+#[track_caller]
+#[must_use]
+pub fn bce<B: Backend>(batch: Triples<B>) -> Tensor<B, 1> {
+    let (k, anchors) = batch.repeated_anchors();
+    let [n, _] = batch.anchors.dims();
+    let positive = log_sigmoid(row_dot(batch.anchors, batch.positives)); // [n]
+    let negative = log_sigmoid(row_dot(anchors, batch.negatives).neg()); // [n · k], log(1 − σ(x)) = log σ(−x)
+    (positive + negative.reshape([n, k]).sum_dim(1).reshape([n])).neg()
+}
