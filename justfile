@@ -33,6 +33,7 @@ check:
 # Write the golden numbers of the tests anew (needs Python with torch and numpy)
 golden:
     python3 tests/golden/generate.py
+    python3 tests/golden/sequences.py
 
 # Time the kernels, then steps of the quickstart
 bench:

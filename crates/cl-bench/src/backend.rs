@@ -4,14 +4,24 @@ use burn::tensor::backend::AutodiffBackend;
 use cl_core::kernels::{ContrastBackend, OptimizerBackend};
 use cl_eval::RankBackend;
 use cl_graph::GraphBackend;
+use cl_seq::SequenceBackend;
 
 /// A backend that can rank and update: the inner side of a [`TrainBackend`].
-pub trait EvalBackend: GraphBackend + ContrastBackend + RankBackend + OptimizerBackend {}
-impl<B: GraphBackend + ContrastBackend + RankBackend + OptimizerBackend> EvalBackend for B {}
+pub trait EvalBackend:
+    GraphBackend + SequenceBackend + ContrastBackend + RankBackend + OptimizerBackend
+{
+}
+impl<B: GraphBackend + SequenceBackend + ContrastBackend + RankBackend + OptimizerBackend> EvalBackend for B {}
 
 /// All that an experiment asks of a backend, so that the bounds stand in one place.
-pub trait TrainBackend: AutodiffBackend<InnerBackend: EvalBackend> + GraphBackend + ContrastBackend {}
-impl<B: AutodiffBackend<InnerBackend: EvalBackend> + GraphBackend + ContrastBackend> TrainBackend for B {}
+pub trait TrainBackend:
+    AutodiffBackend<InnerBackend: EvalBackend> + GraphBackend + SequenceBackend + ContrastBackend
+{
+}
+impl<B> TrainBackend for B where
+    B: AutodiffBackend<InnerBackend: EvalBackend> + GraphBackend + SequenceBackend + ContrastBackend
+{
+}
 
 /// Something that is done on a backend chosen at run time.
 pub trait OnBackend {

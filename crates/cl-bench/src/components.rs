@@ -8,6 +8,7 @@ use cl_core::projection::{Projection, projections};
 use cl_core::registry::Registry;
 use cl_core::views::Views;
 use cl_graph::GraphInput;
+use cl_seq::SequenceInput;
 
 use crate::backend::TrainBackend;
 use crate::config::split::{Splitter, splits};
@@ -23,6 +24,8 @@ pub struct Components<B: TrainBackend> {
     pub objective: Registry<dyn Objective<B>>,
     /// `[views]` of graph encoders
     pub views: Registry<dyn Views<GraphInput>>,
+    /// `[views]` of sequence encoders
+    pub sequence_views: Registry<dyn Views<SequenceInput>>,
     /// `[contrast]`
     pub contrast: Registry<dyn Contrast<B>>,
     /// `[negatives]`
@@ -42,6 +45,7 @@ impl<B: TrainBackend> Components<B> {
             encoder: encoders(),
             objective: objectives(),
             views: cl_graph::views::views(),
+            sequence_views: cl_seq::views::views(),
             contrast: contrasts(),
             negatives: negatives(),
             projection: projections(),
@@ -60,6 +64,7 @@ impl<B: TrainBackend> Components<B> {
             rows(&self.encoder),
             rows(&self.objective),
             rows(&self.views),
+            rows(&self.sequence_views),
             rows(&self.contrast),
             rows(&self.negatives),
             rows(&self.projection),

@@ -2,6 +2,7 @@
 
 use cl_core::StreamKey;
 use cl_core::diagnostics::{Table, Uniformity, alignment, effective_rank, uniformity};
+use cl_core::source::Past;
 use cl_data::{Split, Train, UserItems};
 use cl_eval::{
     GroupMetrics, ItemGroups, PerUser, Rankings, UserGroups, by_item_group, by_user_group, catalogue,
@@ -37,7 +38,7 @@ fn users_of(part: &UserItems) -> Vec<u32> {
 pub(crate) fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfig) -> Evaluation {
     let users = users_of(&split.test);
     let masks: &[&UserItems] = if config.mask_history { &[&split.train, &split.validation] } else { &[] };
-    let rankings = ranker.rank(&users, masks, config.depth(), config.score);
+    let rankings = ranker.rank(Past::TrainAndValidation, &users, masks, config.depth(), config.score);
     let per_user = evaluate(&rankings, &split.test, &config.metrics, &config.cutoffs);
     let counts = split.train.item_counts(split.items.len());
     let slices = config.slices.iter().map(|slice| {
@@ -79,7 +80,7 @@ pub(crate) fn selection_metrics(
         return Vec::new();
     }
     let masks: &[&UserItems] = if config.mask_history { &[train] } else { &[] };
-    let rankings = ranker.rank(&users, masks, config.depth(), config.score);
+    let rankings = ranker.rank(selection.past(), &users, masks, config.depth(), config.score);
     evaluate(&rankings, part, &config.metrics, &config.cutoffs).mean()
 }
 

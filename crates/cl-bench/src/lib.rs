@@ -27,4 +27,4 @@ pub use encoders::{EncoderSlot, Fit, Graph, Kind, Trainable};
 pub use error::Error;
 pub use folder::{IfThere, RunFolder};
 pub use ranker::{ByEmbeddings, ByScores, Embeddings, Ranker};
-pub use train::{Clock, Progress, Selection, Session, Timing, Trained, train};
+pub use train::{Clock, History, Progress, Selection, Session, Timing, Trained, train};

@@ -1,15 +1,16 @@
 //! Whatever can rank the catalogue for users.
 
 use burn::tensor::Tensor;
+use cl_core::source::Past;
 use cl_data::UserItems;
 use cl_eval::{RankBackend, Rankings, Score, Scorer, rank, rank_embeddings};
 
 /// Ranks the catalogue.
 pub trait Ranker {
-    /// The best items of each user, masked ones left out.
-    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings;
+    /// The best items of each user of whom so much is known, masked ones left out.
+    fn rank(&self, past: Past, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings;
 
-    /// The embeddings behind it, if there are any.
+    /// The embeddings behind it, if there are any, as the test part is ranked.
     fn embeddings(&self) -> Option<Embeddings> {
         None
     }
@@ -32,11 +33,22 @@ pub struct ByEmbeddings<B: RankBackend> {
     pub users: Tensor<B, 2>,
     /// `[items, dim]`
     pub items: Tensor<B, 2>,
+    /// The users as they are when the test part is ranked, if that is not the same.
+    pub tested: Option<Tensor<B, 2>>,
+}
+
+impl<B: RankBackend> ByEmbeddings<B> {
+    fn users(&self, past: Past) -> &Tensor<B, 2> {
+        match past {
+            Past::Train => &self.users,
+            Past::TrainAndValidation => self.tested.as_ref().unwrap_or(&self.users),
+        }
+    }
 }
 
 impl<B: RankBackend> Ranker for ByEmbeddings<B> {
-    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings {
-        rank_embeddings(self.users.clone(), self.items.clone(), users, masks, cutoff, score)
+    fn rank(&self, past: Past, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings {
+        rank_embeddings(self.users(past).clone(), self.items.clone(), users, masks, cutoff, score)
     }
 
     fn embeddings(&self) -> Option<Embeddings> {
@@ -44,7 +56,8 @@ impl<B: RankBackend> Ranker for ByEmbeddings<B> {
             let data = tensor.clone().into_data().convert::<f32>();
             data.into_vec::<f32>().unwrap_or_else(|_| unreachable!("converted to f32"))
         };
-        Some(Embeddings { users: host(&self.users), items: host(&self.items), dim: self.users.dims()[1] })
+        let users = self.users(Past::TrainAndValidation);
+        Some(Embeddings { users: host(users), items: host(&self.items), dim: self.items.dims()[1] })
     }
 }
 
@@ -52,7 +65,14 @@ impl<B: RankBackend> Ranker for ByEmbeddings<B> {
 pub struct ByScores(pub Box<dyn Scorer>);
 
 impl Ranker for ByScores {
-    fn rank(&self, users: &[u32], masks: &[&UserItems], cutoff: usize, score: Score) -> Rankings {
+    fn rank(
+        &self,
+        _past: Past,
+        users: &[u32],
+        masks: &[&UserItems],
+        cutoff: usize,
+        score: Score,
+    ) -> Rankings {
         rank(&score.of(&*self.0), users, masks, cutoff)
     }
 }

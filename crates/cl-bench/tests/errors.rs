@@ -246,6 +246,50 @@ fn combinations() {
     );
 }
 
+/// What goes with graphs does not go with sequences, and the reverse.
+#[test]
+fn families() {
+    let of_sequences = |views: &str, more: &str| {
+        GOOD.replace("type = \"light_gcn\"\ndim = 8\nlayers = 2", "type = \"sas_rec\"\ndim = 8")
+            .replace("type = \"ratio\"", "type = \"leave_one_out\"")
+            .replace("type = \"edge_dropout\"\nrate = 0.1", views)
+            .replace("[train]", &format!("{more}[train]"))
+    };
+    let crop = "type = \"crop\"";
+    snapshot(
+        "families",
+        &[
+            ("crop on a graph", said_of("type = \"edge_dropout\"\nrate = 0.1", crop)),
+            ("edge dropout on sequences", said_of_file(&of_sequences("type = \"edge_dropout\"", ""))),
+            ("all nodes", said_of_file(&of_sequences(crop, "[negatives]\ntype = \"all_nodes\"\n"))),
+            (
+                "items",
+                said_of_file(&of_sequences(crop, "").replace("temperature", "sides = \"item\"\ntemperature")),
+            ),
+            (
+                "edges",
+                said_of_file(&of_sequences(crop, "").replace("[train]", "[train]\nsampler = \"edges\"")),
+            ),
+            ("windows", said_of_set(&["train.sampler=windows"])),
+            ("positions", said_of_set(&["objective.positions=last"])),
+            (
+                "no order",
+                said_of_file(&of_sequences(crop, "").replace("type = \"leave_one_out\"", "type = \"ratio\"")),
+            ),
+            ("heads", said_of_file(&of_sequences(crop, "").replace("dim = 8", "dim = 8\nheads = 3"))),
+            ("mask rate", said_of_file(&of_sequences("type = \"mask\"\nrate = 1.5", ""))),
+            ("a menu", said_of_file(&of_sequences("type = \"one_of\"\nof = [{ type = \"corp\" }]", ""))),
+            (
+                "a menu of one, without replacement",
+                said_of_file(&of_sequences(
+                    "type = \"one_of\"\nof = [{ type = \"crop\" }]\nwith_replacement = false",
+                    "",
+                )),
+            ),
+        ],
+    );
+}
+
 #[test]
 fn a_backend_that_is_not_in_this_build_is_named_with_its_feature() {
     if cfg!(feature = "wgpu") {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use cl_bench::config::Text;
 use cl_bench::{
-    Clock, Components, Embeddings, Experiment, Kind, OnBackend, Progress, Selection, Session, TrainBackend,
-    Trainable, on_backend,
+    Clock, Components, Embeddings, Experiment, History, Kind, OnBackend, Progress, Selection, Session,
+    TrainBackend, Trainable, on_backend,
 };
 use cl_core::contrast::{Contrast, KeyKind, Keys, Pair};
 use cl_core::registry::Registry;
@@ -107,7 +107,7 @@ impl<B: TrainBackend> Bed<B> {
             SLOTS.iter().zip(cell).map(|(slot, name)| format!("[{slot}]\ntype = \"{name}\"\n")).collect();
         // Plain descent: a parameter moves by its gradient, so that it is finite exactly where the gradient is.
         let text = format!(
-            "name = \"cell\"\n[data]\nsynthetic = {{}}\n[split]\ntype = \"ratio\"\n{}[optimizer]\ntype = \"sgd\"\n\
+            "name = \"cell\"\n[data]\nsynthetic = {{}}\n[split]\ntype = \"leave_one_out\"\n{}[optimizer]\ntype = \"sgd\"\n\
              [train]\nbatch_size = 256\n",
             tables.concat()
         );
@@ -125,13 +125,14 @@ impl<B: TrainBackend> Bed<B> {
             contrasting
         });
         training.contrast = gated;
-        let Kind::Graph(model) = experiment.encoder.kind() else { panic!("{cell:?} is not trained") };
+        let Some(model) = experiment.encoder.kind().trained() else { panic!("{cell:?} is not trained") };
         let trained = Trainable::train(
             model,
             Session {
                 device: self.device.clone(),
                 key: StreamKey::root(1),
                 part: &self.split.train,
+                order: History::of(&self.split),
                 items: self.split.items.len(),
                 selection: Selection::Validation(&self.split.validation),
                 training,
@@ -178,7 +179,7 @@ impl OnBackend for Matrix {
         let components = Components::<B>::builtin();
         let lists = [
             names(&components.encoder),
-            names(&components.views),
+            [names(&components.views), names(&components.sequence_views)].concat(),
             names(&components.contrast),
             names(&components.negatives),
             names(&components.objective),
@@ -187,7 +188,7 @@ impl OnBackend for Matrix {
         let synthetic =
             SyntheticConfig { users: 120, items: 90, interactions: 1500, ..SyntheticConfig::default() };
         let whole = cl_data::Source::Whole(cl_data::synthetic::interactions(&synthetic, 1).unwrap());
-        let split = cl_data::RatioSplit::default().split(&whole, 1).unwrap();
+        let split = cl_data::LeaveOneOut::default().split(&whole, 1).unwrap();
         let bed = Bed { split, components, device };
 
         let mut trained = BTreeSet::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::{Request, Rows};
+use crate::rng::StreamKey;
 use crate::views::At;
 
 /// Which side of the interactions is contrasted.
@@ -21,8 +22,19 @@ pub enum Sides {
     Both,
 }
 
+/// Which events of a training sequence are to be foretold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Targets {
+    /// Each after those before it.
+    #[default]
+    All,
+    /// The last.
+    Last,
+}
+
 /// How a contrast wants the rows of a batch paired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pairing {
     /// Which sides.
     pub sides: Sides,
@@ -43,6 +55,29 @@ pub struct Batch {
     pub positives: Rows,
     /// What they did not take, `n · k` rows, the k of an anchor together.
     pub negatives: Rows,
+    /// Which instances of the training data the input is made of; empty where all batches have the same input (graphs).
+    pub instances: Arc<[u32]>,
+    /// The stream of what the encoder itself draws (dropout).
+    pub key: StreamKey,
+}
+
+/// How much is known of the past of users who are ranked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// The training part: for ranking the validation part.
+    Train,
+    /// The validation part too: for ranking the test part.
+    TrainAndValidation,
+}
+
+/// What must be encoded for ranking: all users, all items, each in one request or several, so that no pass grows with the
+/// number of users.
+#[derive(Debug, Clone)]
+pub struct Tables<I> {
+    /// All users, in their order.
+    pub users: Vec<Request<I>>,
+    /// All items, in their order.
+    pub items: Vec<Request<I>>,
 }
 
 /// Rows that are contrasted with one another.
@@ -81,6 +116,11 @@ pub trait Source: Send {
     /// The groups that a contrast of this pairing compares.
     fn groups(&self, batch: &Batch, pairing: Pairing) -> Vec<Group>;
 
-    /// What must be encoded for ranking: all users, all items.
-    fn tables(&self) -> [Request<Self::Input>; 2];
+    /// What must be encoded for ranking.
+    fn tables(&self, past: Past) -> Tables<Self::Input>;
+
+    /// Whether users are encoded otherwise when more is known of their past.
+    fn past_matters(&self) -> bool {
+        false
+    }
 }

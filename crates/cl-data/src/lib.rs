@@ -35,7 +35,7 @@ pub use read::Reader;
 pub use sequences::Sequences;
 pub use source::{Part, PartFiles, Source};
 pub use split::{
-    By, FilesSplit, GlobalTime, LeaveOneOut, RatioSplit, Split, Test, Train, Unseen, Validation,
+    By, FilesSplit, GlobalTime, LeaveOneOut, Order, RatioSplit, Split, Test, Train, Unseen, Validation,
 };
 pub use stats::{Quantiles, Stats};
 pub use synthetic::SyntheticConfig;

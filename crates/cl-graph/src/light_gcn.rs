@@ -30,7 +30,7 @@ pub struct LightGcnConfig {
     pub normalization: Normalization,
     /// Whether each node is its own neighbour: no in LightGCN; yes in early versions of LightGCN-PyTorch.
     pub self_loops: bool,
-    /// How layers are stored between products.
+    /// How what a product reads is stored.
     pub storage: Storage,
     /// The law of the initial embeddings.
     pub init: Init,

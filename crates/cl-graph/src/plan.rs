@@ -9,16 +9,17 @@ use serde::{Deserialize, Serialize};
 use crate::input::{GraphInput, Noise, Output, Structure};
 use crate::kernels::{GraphBackend, needed};
 
-/// How the layers below the last are stored between two products.
+/// How what stands between two products is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Storage {
     /// As they are.
     #[default]
     F32,
-    /// Rounded to 8 bits of significand (the nearest, ties to even): half the memory traffic of a product. All sums
-    /// are in f32; so are the table, the last layer and the gradient of the table. The gradients of the layers are
-    /// stored alike, and pass the rounding as if it were not there.
+    /// What a product reads is rounded to 8 bits of significand (the nearest; ties to even in the host kernels): layers 0
+    /// to L − 1, and the gradients of layers 1 to L, which pass the rounding as if it were not there. Half the memory
+    /// traffic of a product. All sums are in f32; so are the table, its own share in the mean, layer L and the gradient
+    /// of the table.
     Bf16,
 }
 
@@ -63,7 +64,7 @@ pub struct Plan {
     pub wanted: Vec<Gather>,
     /// How layers are stored.
     pub storage: Storage,
-    /// The answers of [`Plan::needed`]: forward and backward ask the same.
+    /// The answers of [`Plan::needed`]: forward and backward ask the same. A plan is not changed once it was run.
     needed: Mutex<Vec<Needed>>,
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cl_core::rng::permutation;
-use cl_core::source::{Batch, Group, Pairing, Sides, Source};
+use cl_core::source::{Batch, Group, Pairing, Past, Sides, Source, Tables};
 use cl_core::views::At;
 use cl_core::{Request, Rows, StreamKey};
 use rand::RngExt;
@@ -171,6 +171,8 @@ impl Source for GraphSource {
             anchors: Rows::List(pairs.iter().map(|&(user, _)| user).collect()),
             positives: Rows::List(pairs.iter().map(|&(_, item)| users + item).collect()),
             negatives: Rows::List(negatives),
+            instances: [].into(),
+            key: at.step_key(),
         }
     }
 
@@ -209,9 +211,10 @@ impl Source for GraphSource {
         }
     }
 
-    fn tables(&self) -> [Request<GraphInput>; 2] {
+    fn tables(&self, _past: Past) -> Tables<GraphInput> {
         let (users, nodes) = (self.graph.users() as u32, self.graph.nodes() as u32);
-        [0..users, users..nodes].map(|range| Request { input: self.clean.clone(), rows: Rows::Range(range) })
+        let all = |range| vec![Request { input: self.clean.clone(), rows: Rows::Range(range) }];
+        Tables { users: all(0..users), items: all(users..nodes) }
     }
 }
 
@@ -275,7 +278,13 @@ mod tests {
     fn groups_follow_the_pairing() {
         let source = source(Sampler::Edges, 4);
         let list = |rows: &[u32]| Rows::List(rows.into());
-        let batch = Batch { anchors: list(&[2, 0, 2]), positives: list(&[4, 6, 4]), negatives: list(&[]) };
+        let batch = Batch {
+            anchors: list(&[2, 0, 2]),
+            positives: list(&[4, 6, 4]),
+            negatives: list(&[]),
+            instances: [].into(),
+            key: StreamKey::root(1),
+        };
         let groups = |sides, merge, unique| -> Vec<(Vec<u32>, Range<u32>)> {
             let pairing = Pairing { sides, merge, unique, symmetric: false };
             source

@@ -108,10 +108,14 @@ impl<B: SequenceBackend> Block<B> {
             let who = layout.attention(config.heads, config.attention_dropout(), layer);
             let (k, v) = (self.key.forward(rest.clone()), self.value.forward(rest));
             let mixed = attention(&who, self.query.forward(queries), k, v);
-            match &self.output {
-                // Dropout of the output belongs to the codes that have one.
-                Some(output) => layout.drop(output.forward(mixed), config.dropout, "attention", layer),
+            let out = match &self.output {
+                Some(output) => output.forward(mixed),
                 None => mixed,
+            };
+            match config.norm {
+                Norm::Post => layout.drop(out, config.dropout, "attention", layer),
+                // These codes drop weights alone.
+                Norm::Pre | Norm::Query => out,
             }
         };
         let feed = |x: Tensor<B, 2>| {
@@ -144,6 +148,52 @@ impl<B: SequenceBackend> Block<B> {
                 let x = norm_f(queries.clone() + attend(queries, x));
                 x.clone() + feed(x)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+
+    use super::*;
+
+    /// What a layout drops of ones, `[tokens, 20]`.
+    fn dropped(layout: &Layout, rate: f64, place: &str, layer: usize) -> Vec<f32> {
+        let tokens = layout.offsets[layout.offsets.len() - 1];
+        let ones = Tensor::<Flex, 2>::ones([tokens, 20], &Default::default());
+        layout.drop(ones, rate, place, layer).into_data().to_vec().unwrap()
+    }
+
+    fn layout(offsets: &[usize], keys: &[u64]) -> Layout {
+        let keys = keys.iter().map(|&key| StreamKey::root(key)).collect();
+        Layout { offsets: offsets.into(), dropout: Some(keys) }
+    }
+
+    #[test]
+    fn numbers_are_dropped_at_the_rate_and_the_others_grow() {
+        let found = dropped(&layout(&[0, 1000, 3000], &[1, 2]), 0.3, "inner", 1);
+        let zeros = found.iter().filter(|&&x| x == 0.0).count();
+        // 18 000 expected, standard deviation 112.
+        assert!((17_500..18_500).contains(&zeros), "{zeros}");
+        assert!(found.iter().all(|&x| x == 0.0 || x == 1.0 / (1.0 - 0.3_f32)));
+        let untouched = Layout { offsets: [0, 2].into(), dropout: None };
+        assert_eq!(dropped(&untouched, 0.3, "inner", 1), [1.0; 40]);
+        assert_eq!(dropped(&layout(&[0, 2], &[1]), 0.0, "inner", 1), [1.0; 40]);
+    }
+
+    #[test]
+    fn each_key_place_and_layer_drops_others_and_a_sequence_keeps_its_own() {
+        let both = dropped(&layout(&[0, 7, 12], &[1, 2]), 0.5, "inner", 0);
+        assert_eq!(
+            both[7 * 20..],
+            dropped(&layout(&[0, 5], &[2]), 0.5, "inner", 0),
+            "whoever stands before it"
+        );
+        let one = |key, place, layer| dropped(&layout(&[0, 7], &[key]), 0.5, place, layer);
+        assert_eq!(both[..7 * 20], one(1, "inner", 0));
+        for other in [one(2, "inner", 0), one(1, "outer", 0), one(1, "inner", 1)] {
+            assert_ne!(one(1, "inner", 0), other);
         }
     }
 }

@@ -10,9 +10,11 @@ mod init;
 mod input;
 pub mod kernels;
 mod sas_rec;
+mod source;
 pub mod views;
 
 pub use init::Init;
 pub use input::{Numbering, SequenceInput};
 pub use kernels::{Attention, SequenceBackend, attention};
 pub use sas_rec::{Activation, Norm, Pooling, Positions, SasRec, SasRecConfig};
+pub use source::{Batching, Instances, SequenceSource, SourceError};

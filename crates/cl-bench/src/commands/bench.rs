@@ -10,12 +10,11 @@ use crate::backend::{OnBackend, TrainBackend, on_backend};
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
 use crate::config::{Experiment, Text};
-use crate::encoders::Kind;
 use crate::error::Error;
 use crate::evaluate::on_test;
 use crate::out;
 use crate::result::{median, peak_rss_bytes};
-use crate::train::{Clock, Progress, Session};
+use crate::train::{Clock, History, Progress, Session};
 
 /// Arguments of `bench`.
 #[derive(Args, Debug, Clone)]
@@ -59,15 +58,14 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
         let LoadedSplit { split, seconds: load, .. } = load_split(&experiment, &args.data.path())?;
         let Experiment { encoder, training, evaluate, seed, .. } = experiment;
-        let (Kind::Graph(model), Some(training)) = (encoder.kind(), training) else {
+        let (Some(model), Some(training)) = (encoder.kind().trained(), training) else {
             return Err(Error::other("this encoder is not trained, so there is no step to time"));
         };
-        let config = training.train.clone();
-        let steps_per_epoch = split.train.len().div_ceil(config.batch_size);
         let trained = model.train(Session {
             device,
             key: StreamKey::root(seed),
             part: &split.train,
+            order: History::of(&split),
             items: split.items.len(),
             selection: selection(&training, &split),
             training,
@@ -81,7 +79,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
         let evaluating = args.clock.now();
         let evaluation = on_test(&*trained.ranker, &split, &evaluate);
         let eval = args.clock.now() - evaluating;
-        let timing = &trained.timing;
+        let (timing, steps_per_epoch) = (&trained.timing, trained.steps_per_epoch);
         // The first step of an epoch also makes what is made once an epoch: its order, graphs of views.
         let (firsts, others): (Vec<_>, Vec<_>) =
             timing.steps.iter().enumerate().partition(|(at, _)| at.is_multiple_of(steps_per_epoch));

@@ -17,7 +17,7 @@ use crate::evaluate::{on_test, selection_metrics};
 use crate::folder::{IfThere, RunFolder};
 use crate::ranker::{ByScores, Ranker};
 use crate::result::{Outcome, Seconds};
-use crate::train::{Clock, Progress, Selection, Session, Timing, Trained};
+use crate::train::{Clock, History, Progress, Selection, Session, Timing, Trained};
 use crate::{out, report, result};
 
 /// Arguments of `run`.
@@ -237,7 +237,7 @@ pub(crate) struct RefitFacts {
 
 impl From<Trained> for (Box<dyn Ranker>, TrainingFacts) {
     fn from(trained: Trained) -> Self {
-        let Trained { ranker, best_epoch, steps, last_loss, cut_short, timing } = trained;
+        let Trained { ranker, best_epoch, steps, last_loss, cut_short, timing, .. } = trained;
         (ranker, TrainingFacts { best_epoch, steps, last_loss, timing, cut_short, refit: None })
     }
 }
@@ -272,10 +272,12 @@ impl<B: TrainBackend> Bed<'_, B> {
                 let ranker = ByScores(model.fit(&self.split.train, self.split.items.len())?);
                 Ok(Model { valid: self.valid(&ranker, &evaluate), ranker: Box::new(ranker), training: None })
             }
-            (Kind::Graph(model), Some(training)) => {
+            (Kind::Graph(model) | Kind::Sequence(model), Some(training)) => {
                 let refit = training.train.refit;
                 let selection = selection(&training, self.split);
-                let trained = self.train(model, training, &evaluate, &self.split.train, selection, "")?;
+                let order = History::of(self.split);
+                let trained =
+                    self.train(model, training, &evaluate, &self.split.train, order, selection, "")?;
                 let (ranker, mut facts) = trained.into();
                 let valid = self.valid(&*ranker, &evaluate);
                 // A training that goes on may find another best epoch.
@@ -296,12 +298,14 @@ impl<B: TrainBackend> Bed<'_, B> {
                 let whole = Train(UserItems::from_pairs(self.split.train.users(), pairs));
                 let nothing = Validation(UserItems::from_pairs(whole.users(), std::iter::empty()));
                 let selection = Selection::Validation(&nothing);
-                let trained = self.train(model, training, &evaluate, &whole, selection, "-refit")?;
+                let order = History::of(self.split)
+                    .map(|History { whole, .. }| History { train: whole.clone(), whole });
+                let trained = self.train(model, training, &evaluate, &whole, order, selection, "-refit")?;
                 facts.cut_short |= trained.cut_short;
                 facts.refit = Some(RefitFacts { epochs, steps: trained.steps, last_loss: trained.last_loss });
                 Ok(Model { ranker: trained.ranker, valid, training: Some(facts) })
             }
-            (Kind::Graph(_), None) => unreachable!("an encoder that is trained was read with its training"),
+            (_, None) => unreachable!("an encoder that is trained was read with its training"),
         }
     }
 
@@ -310,12 +314,14 @@ impl<B: TrainBackend> Bed<'_, B> {
         selection_metrics(ranker, &self.split.train, Selection::Validation(&self.split.validation), evaluate)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn train(
         &self,
         model: &dyn Trainable<B>,
         training: Training<B>,
         evaluate: &EvaluateConfig,
         part: &Train,
+        order: Option<History>,
         selection: Selection<'_>,
         suffix: &'static str,
     ) -> Result<Trained, Error> {
@@ -323,6 +329,7 @@ impl<B: TrainBackend> Bed<'_, B> {
             device: self.device.clone(),
             key: self.key,
             part,
+            order,
             items: self.split.items.len(),
             selection,
             training,

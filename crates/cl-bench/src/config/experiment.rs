@@ -1,22 +1,22 @@
 //! An experiment: the slots of a file, filled and checked against one another.
 
-use cl_core::contrast::Contrast;
+use cl_core::contrast::{Contrast, KeyKind};
 use cl_core::negatives::Negatives;
 use cl_core::objective::Objective;
 use cl_core::optimizer::UpdateRule;
 use cl_core::projection::Projection;
 use cl_core::registry::{Built, Problem, Registry, Spans, nearest, read, to_table};
-use cl_core::views::Views;
+use cl_core::source::Sides;
 use cl_data::DataConfig;
-use cl_graph::GraphInput;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::resolved::hash;
 use super::split::Splitter;
-use super::tables::{DeviceConfig, EvaluateConfig, Select, TrainConfig};
+use super::tables::{DeviceConfig, EvaluateConfig, Sampler, Select, TrainConfig};
 use super::text::Text;
+use super::views::{AnyViews, BuiltViews, not_of_the_other_family};
 use crate::backend::TrainBackend;
 use crate::components::Components;
 use crate::encoders::{EncoderSlot, Kind};
@@ -52,8 +52,8 @@ pub struct Experiment<B: TrainBackend> {
 pub struct Training<B: TrainBackend> {
     /// `[objective]`
     pub objective: Box<dyn Objective<B>>,
-    /// `[views]` of a graph encoder.
-    pub views: Option<Box<dyn Views<GraphInput>>>,
+    /// `[views]`
+    pub views: Option<AnyViews>,
     /// `[contrast]`, `[negatives]` and `[projection]`.
     pub contrast: Option<Contrasting<B>>,
     /// `[optimizer]`
@@ -198,7 +198,7 @@ impl<B: TrainBackend> Experiment<B> {
                 }
                 None
             }
-            Kind::Graph(_) => {
+            Kind::Graph(_) | Kind::Sequence(_) => {
                 Some(Training::read(&mut tables, components, &encoder, &split, &evaluate, &mut keep)?)
             }
         };
@@ -239,12 +239,15 @@ impl<B: TrainBackend> Training<B> {
         evaluate: &EvaluateConfig,
         keep: &mut impl FnMut(&str, toml::Table) -> Option<toml::Value>,
     ) -> Result<Self, Problem> {
-        let objective = tables.slot(&components.objective, Some("bpr"))?;
+        let sequences = matches!(encoder.component.kind(), Kind::Sequence(_));
+        let mut objective = tables.slot(&components.objective, Some("bpr"))?;
+        complete_positions(&mut objective, encoder.name, sequences)?;
         keep("objective", objective.resolved.clone());
         let optimizer = tables.slot(&components.optimizer, Some("adam"))?;
         keep("optimizer", optimizer.resolved.clone());
         let (mut train, spans) = read(tables.take_or_empty("train")?, TrainConfig::validate)?;
         train.complete(evaluate);
+        complete_sampler(&mut train, &spans, encoder.name, sequences)?;
         keep("train", to_table(&train));
         check_selection(&train, &spans, split, evaluate)?;
         let (views, contrast) = Contrasting::read(tables, components, encoder, keep)?.unzip();
@@ -258,7 +261,7 @@ impl<B: TrainBackend> Training<B> {
 }
 
 /// A contrast and the views that it compares.
-type WithViews<B> = (Box<dyn Views<GraphInput>>, Contrasting<B>);
+type WithViews<B> = (AnyViews, Contrasting<B>);
 
 impl<B: TrainBackend> Contrasting<B> {
     fn read(
@@ -287,7 +290,8 @@ impl<B: TrainBackend> Contrasting<B> {
             )
             .with_help("add [views] with a type"));
         }
-        let views = tables.slot(&components.views, None)?;
+        let sequences = matches!(encoder.component.kind(), Kind::Sequence(_));
+        let views = read_views(tables, components, encoder.name, sequences)?;
         keep("views", views.resolved.clone());
         let contrast = tables.slot(&components.contrast, None)?;
         keep("contrast", contrast.resolved.clone());
@@ -296,15 +300,18 @@ impl<B: TrainBackend> Contrasting<B> {
         let projection = tables.slot(&components.projection, Some("none"))?;
         keep("projection", projection.resolved.clone());
 
-        if let Kind::Graph(model) = encoder.component.kind() {
-            model.senses().notice(views.component.perturbs()).map_err(|why| {
+        if let Some(model) = encoder.component.kind().trained() {
+            model.senses().notice(views.views.perturbs()).map_err(|why| {
                 let message = format!(
                     "views `{}` and encoder `{}` do not go together: {why}",
                     views.name, encoder.name
                 );
-                Problem::new(views.spans.whole.clone(), message)
+                Problem::new(views.whole.clone(), message)
                     .with_help("choose another of the two: `cl-bench list views`, `cl-bench list encoder`")
             })?;
+        }
+        if sequences {
+            check_sequence_contrast(&contrast, &negatives, encoder.name)?;
         }
         contrast.component.accepts(negatives.component.kind()).map_err(|why| {
             let (contrast, name) = (contrast.name, negatives.name);
@@ -317,8 +324,99 @@ impl<B: TrainBackend> Contrasting<B> {
             negatives: negatives.component,
             projection: projection.component,
         };
-        Ok(Some((views.component, contrast)))
+        Ok(Some((views.views, contrast)))
     }
+}
+
+/// The views of the encoder's family.
+fn read_views<B: TrainBackend>(
+    tables: &mut Tables<'_>,
+    components: &Components<B>,
+    encoder: &str,
+    sequences: bool,
+) -> Result<BuiltViews, Problem> {
+    let table = tables.root.get("views").and_then(|views| views.get_ref().as_table());
+    let named = table.and_then(|table| table.get("type"));
+    let found = named.and_then(|name| name.get_ref().as_str());
+    let span = named.map_or(0..0, Spanned::span);
+    if sequences {
+        not_of_the_other_family(found, span, &components.views, encoder, sequences)?;
+        Ok(BuiltViews::new(tables.slot(&components.sequence_views, None)?, AnyViews::Sequence))
+    } else {
+        not_of_the_other_family(found, span, &components.sequence_views, encoder, sequences)?;
+        Ok(BuiltViews::new(tables.slot(&components.views, None)?, AnyViews::Graph))
+    }
+}
+
+/// `objective.positions` is of sequence encoders, and all where nothing is said.
+fn complete_positions<B: TrainBackend>(
+    objective: &mut Built<dyn Objective<B>>,
+    encoder: &str,
+    sequences: bool,
+) -> Result<(), Problem> {
+    match objective.component.targets() {
+        Some(_) if !sequences => {
+            let message = format!(
+                "objective `{}` with `positions` and encoder `{encoder}` do not go together: the encoder reads a graph",
+                objective.name
+            );
+            Err(Problem::new(objective.spans.at("positions"), message).with_help("remove `positions`"))
+        }
+        None if sequences && objective.component.is_active() => {
+            objective.resolved.insert("positions".into(), "all".into());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The sampler is of the encoder's family.
+fn complete_sampler(
+    train: &mut TrainConfig,
+    spans: &Spans,
+    encoder: &str,
+    sequences: bool,
+) -> Result<(), Problem> {
+    let of = Sampler::of(sequences);
+    let sampler = *train.sampler.get_or_insert(of[0]);
+    if of.contains(&sampler) {
+        return Ok(());
+    }
+    let reads = if sequences { "sequences" } else { "a graph" };
+    let message = format!(
+        "train.sampler \"{}\" and encoder `{encoder}` do not go together: the encoder reads {reads}",
+        sampler.name()
+    );
+    Err(Problem::new(spans.at("sampler"), message).with_help(format!(
+        "choose \"{}\" or \"{}\"",
+        of[0].name(),
+        of[1].name()
+    )))
+}
+
+/// A batch of sequences holds sequences and nothing else that could be contrasted.
+fn check_sequence_contrast<B: TrainBackend>(
+    contrast: &Built<dyn Contrast<B>>,
+    negatives: &Built<dyn Negatives<B>>,
+    encoder: &str,
+) -> Result<(), Problem> {
+    if contrast.component.pairing().sides == Sides::Item {
+        let message = format!(
+            "contrast `{}` with sides = \"item\" and encoder `{encoder}` do not go together: sequences are contrasted, not \
+             items",
+            contrast.name
+        );
+        return Err(Problem::new(contrast.spans.at("sides"), message).with_help("remove `sides`"));
+    }
+    if negatives.component.kind() == KeyKind::Others {
+        let message = format!(
+            "negatives `{}` and encoder `{encoder}` do not go together: a batch has no sequences but its own",
+            negatives.name
+        );
+        return Err(Problem::new(negatives.spans.whole.clone(), message)
+            .with_help("set negatives.type = \"in_batch\""));
+    }
+    Ok(())
 }
 
 fn check_head(head: &Head) -> cl_core::registry::Check {

@@ -5,8 +5,10 @@ mod resolved;
 pub mod split;
 mod tables;
 mod text;
+mod views;
 
 pub use experiment::{Contrasting, Experiment, Training};
 pub use resolved::hash;
-pub use tables::{DeviceConfig, EvaluateConfig, Select, Slice, TrainConfig};
+pub use tables::{DeviceConfig, EvaluateConfig, Sampler, Select, Slice, TrainConfig};
 pub use text::Text;
+pub use views::AnyViews;

@@ -2,7 +2,6 @@
 
 use cl_core::registry::{Check, ensure};
 use cl_eval::{Metric, Score};
-use cl_graph::Sampler;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{BACKENDS, is_compiled};
@@ -41,16 +40,49 @@ impl Select {
     }
 }
 
+/// What an epoch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// Graphs: every interaction once, shuffled; the last batch may be smaller (SELFRec, SGL, RecBole).
+    Edges,
+    /// Graphs: as many draws as there are interactions: a user uniformly with replacement, one of its items uniformly
+    /// (LightGCN-PyTorch).
+    Users,
+    /// Sequences: the newest events of each user once (SASRec, S3-Rec).
+    Windows,
+    /// Sequences: every beginning of each user's events once (RecBole, DuoRec).
+    Prefixes,
+}
+
+impl Sampler {
+    /// The word in files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Edges => "edges",
+            Self::Users => "users",
+            Self::Windows => "windows",
+            Self::Prefixes => "prefixes",
+        }
+    }
+
+    /// Those of sequence encoders, or of graph encoders; the default first.
+    pub(crate) fn of(sequences: bool) -> [Self; 2] {
+        if sequences { [Self::Windows, Self::Prefixes] } else { [Self::Edges, Self::Users] }
+    }
+}
+
 /// `[train]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Most epochs, 1 or more.
     pub epochs: usize,
-    /// Interactions in a batch, 1 to 2^20.
+    /// Interactions (or sequences) in a batch, 1 to 2^20.
     pub batch_size: usize,
-    /// What an epoch is.
-    pub sampler: Sampler,
+    /// What an epoch is; by default `edges` for graph encoders, `windows` for sequence encoders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<Sampler>,
     /// Which epoch counts.
     pub select: Select,
     /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`; by default recall@20,
@@ -73,7 +105,7 @@ impl Default for TrainConfig {
         Self {
             epochs: 100,
             batch_size: 2048,
-            sampler: Sampler::Edges,
+            sampler: None,
             select: Select::Validation,
             select_by: None,
             patience: 0,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EncoderSlot, Kind, Trainable};
 use crate::backend::TrainBackend;
+use crate::config::{AnyViews, Sampler};
 use crate::error::Error;
 use crate::train::{Session, Trained, train};
 
@@ -48,13 +49,16 @@ where
         let source = GraphSource::new(
             graph.clone(),
             self.0.weighting(),
-            session.training.train.sampler,
+            match session.training.train.sampler {
+                Some(Sampler::Users) => cl_graph::Sampler::Users,
+                _ => cl_graph::Sampler::Edges,
+            },
             session.training.train.batch_size,
             session.training.objective.negatives_per_positive() > 0,
         )
         .map_err(|error| Error::other(error.to_string()))?;
         let encoder: C::Encoder<B> = self.0.init(&graph, session.key.child("init"), &session.device);
-        let views = session.training.views.take();
+        let views = session.training.views.take().map(AnyViews::graph);
         train(session, views, encoder, self.0.dim(), source)
     }
 }

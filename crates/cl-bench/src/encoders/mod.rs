@@ -2,6 +2,7 @@
 
 mod baseline;
 mod graph;
+mod sequence;
 
 use cl_core::encoder::Senses;
 use cl_core::registry::Registry;
@@ -24,8 +25,21 @@ pub trait EncoderSlot<B: TrainBackend> {
 pub enum Kind<'a, B: TrainBackend> {
     /// Reads a user-item graph and is trained.
     Graph(&'a dyn Trainable<B>),
+    /// Reads sequences of items and is trained.
+    Sequence(&'a dyn Trainable<B>),
     /// Is computed from the training part at once.
     Untrained(&'a dyn Fit),
+}
+
+impl<'a, B: TrainBackend> Kind<'a, B> {
+    /// The encoder, if it is trained, whatever it reads.
+    #[must_use]
+    pub fn trained(self) -> Option<&'a dyn Trainable<B>> {
+        match self {
+            Self::Graph(encoder) | Self::Sequence(encoder) => Some(encoder),
+            Self::Untrained(_) => None,
+        }
+    }
 }
 
 /// An encoder that is trained.
@@ -57,6 +71,7 @@ pub(crate) fn encoders<B: TrainBackend>() -> Registry<dyn EncoderSlot<B>> {
     Registry::new("encoder")
         .with::<Graph<cl_graph::LightGcnConfig>>()
         .with::<Graph<cl_graph::MatrixFactorizationConfig>>()
+        .with::<cl_seq::SasRecConfig>()
         .with::<cl_eval::baseline::PopularityConfig>()
         .with::<cl_eval::baseline::ItemKnnConfig>()
         .with::<cl_eval::baseline::EaseConfig>()

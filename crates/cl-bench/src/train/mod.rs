@@ -7,8 +7,11 @@ mod progress;
 mod step;
 mod trainer;
 
+use std::sync::Arc;
+
 use cl_core::StreamKey;
-use cl_data::{Test, Train, Validation};
+use cl_core::source::Past;
+use cl_data::{Order, Sequences, Split, Test, Train, Validation};
 
 pub use clock::Clock;
 pub use progress::Progress;
@@ -28,6 +31,40 @@ pub enum Selection<'a> {
     Test(&'a Test),
 }
 
+impl Selection<'_> {
+    /// What is known of users when the part is ranked.
+    pub(crate) fn past(self) -> Past {
+        match self {
+            Self::Validation(_) => Past::Train,
+            Self::Test(_) => Past::TrainAndValidation,
+        }
+    }
+}
+
+/// What users did, oldest first, where the split looks at the order.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// In the part that is trained on.
+    pub train: Arc<Sequences>,
+    /// In all parts before the test: what is known of users when the test part is ranked.
+    pub whole: Arc<Sequences>,
+}
+
+impl History {
+    /// That of a split.
+    #[must_use]
+    pub fn of(split: &Split) -> Option<Self> {
+        let Order { train, validation } = split.order.as_ref()?;
+        let (mut offsets, mut items) = (vec![0], Vec::with_capacity(train.len() + validation.len()));
+        for user in 0..train.users() {
+            items.extend_from_slice(train.of(user));
+            items.extend_from_slice(validation.of(user));
+            offsets.push(items.len());
+        }
+        Some(Self { train: Arc::new(train.clone()), whole: Arc::new(Sequences::new(offsets, items)) })
+    }
+}
+
 /// All that a training needs besides the encoder.
 pub struct Session<'a, B: TrainBackend> {
     /// The device.
@@ -36,6 +73,8 @@ pub struct Session<'a, B: TrainBackend> {
     pub key: StreamKey,
     /// The training part.
     pub part: &'a Train,
+    /// The same in order, if the split looks at it.
+    pub order: Option<History>,
     /// Number of items in the catalogue.
     pub items: usize,
     /// What epochs are compared on; the loop sees nothing else of the held-out parts.
@@ -64,6 +103,8 @@ pub struct Trained {
     pub best_epoch: usize,
     /// Steps taken, those before a resume included.
     pub steps: u64,
+    /// Steps in an epoch.
+    pub steps_per_epoch: usize,
     /// Loss of the last step.
     pub last_loss: f64,
     /// Whether `max_steps` ended the training before its epochs or its patience did.

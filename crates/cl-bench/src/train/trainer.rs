@@ -2,10 +2,11 @@
 
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
+use burn::tensor::Tensor;
 use cl_core::Encoder;
 use cl_core::optimizer::Rule;
 use cl_core::projection::ProjectionHead;
-use cl_core::source::Source;
+use cl_core::source::{Past, Source, Tables};
 use cl_core::views::{At, Views};
 
 use super::checkpoint::{Checkpoints, State, stable_ids};
@@ -80,8 +81,9 @@ where
     progress.start(config.epochs as u64, steps, &state);
     // The metrics of the present model; the best so far is remembered.
     let measured = |model: &Model<B, E>, state: &mut State, best: &mut Option<E::InnerModule>| {
-        let [users, items] = encode_tables::<B, _, S>(&model.0.valid(), &source);
-        let ranker = ByEmbeddings { users, items };
+        let past = selection.past();
+        let [users, items] = encode_tables::<B, _, S>(&model.0.valid(), &source, past);
+        let ranker = ByEmbeddings { users, items, tested: None };
         check_spread(&ranker, state.epochs_begun())?;
         let metrics = selection_metrics(&ranker, part, selection, evaluate);
         let by = |(name, _): &&(String, f64)| Some(name) == config.select_by.as_ref();
@@ -166,11 +168,16 @@ where
             model.0.valid()
         }
     };
-    let [users, items] = encode_tables::<B, _, S>(&selected, &source);
+    let [users, items] = encode_tables::<B, _, S>(&selected, &source, Past::Train);
+    let tested = source.past_matters().then(|| {
+        let [users, _] = encode_tables::<B, _, S>(&selected, &source, Past::TrainAndValidation);
+        users
+    });
     Ok(Trained {
-        ranker: Box::new(ByEmbeddings { users, items }),
+        ranker: Box::new(ByEmbeddings { users, items, tested }),
         best_epoch: state.selected_epoch as usize,
         steps: state.steps,
+        steps_per_epoch: steps as usize,
         last_loss: state.last_loss,
         cut_short,
         timing,
@@ -178,17 +185,25 @@ where
 }
 
 /// The tables of users and items, as they are ranked.
-fn encode_tables<B, M, S>(encoder: &M, source: &S) -> [burn::tensor::Tensor<B::InnerBackend, 2>; 2]
+fn encode_tables<B, M, S>(encoder: &M, source: &S, past: Past) -> [Tensor<B::InnerBackend, 2>; 2]
 where
     B: TrainBackend,
     M: Encoder<B::InnerBackend, Input = S::Input>,
     S: Source,
 {
-    let mut tables = encoder.encode(&source.tables()).into_iter();
-    match (tables.next(), tables.next()) {
-        (Some(users), Some(items)) => [users, items],
-        _ => panic!("an encoder answers every request"),
-    }
+    let Tables { users, items } = source.tables(past);
+    let counts = [users.len(), items.len()];
+    let requests = [users, items].concat();
+    let answers = match counts {
+        // One pass may serve both.
+        [1, 1] => encoder.encode(&requests),
+        _ => requests.chunks(1).flat_map(|request| encoder.encode(request)).collect(),
+    };
+    let (users, items) = answers.split_at(counts[0]);
+    [users, items].map(|answers| match answers {
+        [one] => one.clone(),
+        several => Tensor::cat(several.to_vec(), 0),
+    })
 }
 
 /// A loss that is not finite stops the run before it spoils anything.

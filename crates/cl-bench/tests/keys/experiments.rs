@@ -14,6 +14,14 @@ synthetic = { users = 40, items = 300, interactions = 5000 }
 ";
 const TRAIN: &str = "[train]\nepochs = 5\nbatch_size = 300\n";
 
+/// A small encoder of sequences.
+const SEQUENCES: &str = "[encoder]
+type = 'sas_rec'
+dim = 8
+heads = 2
+max_length = 8
+";
+
 /// Experiments that together use every component and every key.
 pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
     files(place);
@@ -97,6 +105,41 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
             format!(
                 "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n\
                  [objective]\ntype = 'cross_entropy'\nl2 = 1e-2\n{TRAIN}"
+            ),
+        ),
+        (
+            "menu",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'bpr'\nl2 = 1e-2\n\
+                 [views]\ntype = 'one_of'\n[contrast]\ntype = 'nt_xent'\n{TRAIN}"
+            ),
+        ),
+        (
+            "crop",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}pooling = 'mean'\n[objective]\ntype = 'bce'\n\
+                 l2 = 1e-2\n[views]\ntype = 'crop'\n[contrast]\ntype = 'info_nce'\n{TRAIN}sampler = 'prefixes'\n"
+            ),
+        ),
+        (
+            "mask",
+            format!(
+                "{LONG}[split]\ntype = 'global_time'\n{SEQUENCES}norm = 'post'\n[objective]\n\
+                 type = 'cross_entropy'\nl2 = 1e-2\n[views]\ntype = 'mask'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "reorder",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}norm = 'pre'\n[objective]\n\
+                 type = 'alignment_uniformity'\nl2 = 1e-2\n[views]\ntype = 'reorder'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "dropout",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'none'\nl2 = 1e-2\n\
+                 [views]\ntype = 'model_dropout'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
             ),
         ),
         ("popularity", format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'popularity'\n")),

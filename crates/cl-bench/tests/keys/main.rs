@@ -19,7 +19,7 @@ use experiments::experiments;
 use toml::{Table, Value};
 
 /// Keys that need not change anything, and why.
-const INDIFFERENT: [(&str, &str); 6] = [
+const INDIFFERENT: [(&str, &str); 7] = [
     ("name", "names the folder"),
     ("device.backend", "says where the same thing is computed"),
     ("device.threads", "the results do not depend on it: tests/threads.rs"),
@@ -28,21 +28,25 @@ const INDIFFERENT: [(&str, &str); 6] = [
         "encoder ease.memory_limit_gib",
         "refuses data that is too large, and else changes nothing: tests/errors.rs",
     ),
+    ("encoder sas_rec.type", "no other encoder reads sequences, so it cannot be changed alone"),
     ("split files.type", "published parts fit no other split, so it cannot be changed alone"),
 ];
 
 /// Keys that may have no effect in some experiment, because of its data or of how its training goes.
-const IDLE: [(&str, &str); 6] = [
+const IDLE: [(&str, &str); 9] = [
     ("data.duplicates", "where no pair stands twice, or the split divides distinct pairs"),
     ("data.k_core.user", "where everybody has more"),
     ("data.synthetic.order", "where the split does not look at times"),
     ("split leave_one_out.unseen", "where nothing is unseen"),
     ("split ratio.unseen", "where nothing is unseen"),
     ("train.patience", "where the metric rose at every evaluation"),
+    ("contrast nt_xent.sides", "where sequences are contrasted, which have no sides"),
+    ("contrast nt_xent.unique", "where sequences are contrasted, of which a batch has each once"),
+    ("contrast info_nce.unique", "likewise"),
 ];
 
 /// Values to try for keys whose other values cannot be guessed from their type.
-const OTHERS: [(&str, &[&str]); 12] = [
+const OTHERS: [(&str, &[&str]); 13] = [
     ("data.path", &["'other'", "'other.csv'"]),
     ("data.separator", &["','"]),
     ("data.columns.user", &["'person'"]),
@@ -55,6 +59,7 @@ const OTHERS: [(&str, &[&str]); 12] = [
     ("data.k_core.item", &["9"]),
     ("data.min_rating", &["3.0"]),
     ("projection linear.dim", &["4"]),
+    ("views one_of.of", &["[{ type = 'crop', keep = 0.3 }, { type = 'mask', rate = 0.5 }]"]),
 ];
 
 /// One value of an experiment that a person may set.

@@ -26,7 +26,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// Rows and keys of a tile: 64 × 512 logits are 128 KiB and stay in the second-level cache.
-const ROWS: usize = 64;
+const ROWS: usize = 128;
 const KEYS: usize = 512;
 
 /// `out = alpha · left · right`, or `out += …` with `add`; strides in elements, by one thread.

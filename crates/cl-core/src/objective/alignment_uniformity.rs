@@ -8,6 +8,7 @@ use super::{L2, L2Form, L2On, Objective, Triples};
 use crate::contrast::{Reduction, alignment, normalize_rows, uniformity};
 use crate::kernels::ContrastBackend;
 use crate::registry::{Check, Component, ensure};
+use crate::source::Targets;
 
 /// `type = "alignment_uniformity"` of the objective slot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,11 +22,20 @@ pub struct AlignmentUniformityConfig {
     pub l2_on: L2On,
     /// Squared (halved) or the norm itself.
     pub l2_form: L2Form,
+    /// Which events of a training sequence are foretold, all if nothing is said. Of sequence encoders alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Targets>,
 }
 
 impl Default for AlignmentUniformityConfig {
     fn default() -> Self {
-        Self { uniformity_weight: 1.0, l2: 1e-6, l2_on: L2On::LayerZero, l2_form: L2Form::Squared }
+        Self {
+            uniformity_weight: 1.0,
+            l2: 1e-6,
+            l2_on: L2On::LayerZero,
+            l2_form: L2Form::Squared,
+            positions: None,
+        }
     }
 }
 
@@ -51,6 +61,10 @@ impl<B: ContrastBackend> Component<dyn Objective<B>> for AlignmentUniformityConf
 impl<B: ContrastBackend> Objective<B> for AlignmentUniformityConfig {
     fn negatives_per_positive(&self) -> usize {
         0
+    }
+
+    fn targets(&self) -> Option<Targets> {
+        self.positions
     }
 
     fn l2(&self) -> L2 {

@@ -9,6 +9,7 @@ use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples};
 use crate::contrast::{Reduction, row_dot};
 use crate::registry::{Check, Component, ensure};
+use crate::source::Targets;
 
 /// `type = "bce"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct BceConfig {
     pub l2_form: L2Form,
     /// Whether sampled negatives are penalised.
     pub l2_negatives: bool,
+    /// Which events of a training sequence are foretold, all if nothing is said. Of sequence encoders alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Targets>,
 }
 
 impl Default for BceConfig {
@@ -37,6 +41,7 @@ impl Default for BceConfig {
             l2_on: L2On::LayerZero,
             l2_form: L2Form::Squared,
             l2_negatives: true,
+            positions: None,
         }
     }
 }
@@ -61,6 +66,10 @@ impl<B: Backend> Component<dyn Objective<B>> for BceConfig {
 impl<B: Backend> Objective<B> for BceConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
+    }
+
+    fn targets(&self) -> Option<Targets> {
+        self.positions
     }
 
     fn l2(&self) -> L2 {

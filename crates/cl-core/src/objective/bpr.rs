@@ -9,6 +9,7 @@ use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples};
 use crate::contrast::{Reduction, row_dot};
 use crate::registry::{Check, Component, ensure};
+use crate::source::Targets;
 
 /// How the logistic loss is written; the two differ where a score difference is below −11.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct BprConfig {
     pub l2_form: L2Form,
     /// Whether sampled negatives are penalised.
     pub l2_negatives: bool,
+    /// Which events of a training sequence are foretold, all if nothing is said. Of sequence encoders alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Targets>,
 }
 
 impl Default for BprConfig {
@@ -51,6 +55,7 @@ impl Default for BprConfig {
             l2_on: L2On::LayerZero,
             l2_form: L2Form::Squared,
             l2_negatives: true,
+            positions: None,
         }
     }
 }
@@ -74,6 +79,10 @@ impl<B: Backend> Component<dyn Objective<B>> for BprConfig {
 impl<B: Backend> Objective<B> for BprConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
+    }
+
+    fn targets(&self) -> Option<Targets> {
+        self.positions
     }
 
     fn l2(&self) -> L2 {
@@ -122,7 +131,7 @@ pub fn bpr<B: Backend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
 
 /// `−ln(1e-5 + σ(x))` from `t = exp(−|x|)`, as `ln(1 + t) − ln(1e-5 (1 + t) + s)` with s = 1 for x ≥ 0 and t below.
 ///
-/// Its gradient holds `σ (1 − σ)`, and where σ is near 1 that difference keeps few digits; here nothing is subtracted.
+/// Its gradient holds `σ (1 − σ)`, and where σ is near 1 that difference keeps few digits; the two terms here are never near each other.
 fn bounded<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
     let below = x.clone().lower_elem(0.0);
     // −|x| as a product with a constant sign, so that the gradient at 0 is that of σ too.

@@ -8,6 +8,7 @@ use super::{L2, L2Form, L2On, Objective, Triples};
 use crate::contrast::{Reduction, row_dot, row_lse};
 use crate::kernels::ContrastBackend;
 use crate::registry::{Check, Component};
+use crate::source::Targets;
 
 /// `type = "cross_entropy"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,11 +22,20 @@ pub struct CrossEntropyConfig {
     pub l2_on: L2On,
     /// Squared (halved) or the norm itself.
     pub l2_form: L2Form,
+    /// Which events of a training sequence are foretold, all if nothing is said. Of sequence encoders alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Targets>,
 }
 
 impl Default for CrossEntropyConfig {
     fn default() -> Self {
-        Self { reduction: Reduction::Mean, l2: 0.0, l2_on: L2On::LayerZero, l2_form: L2Form::Squared }
+        Self {
+            reduction: Reduction::Mean,
+            l2: 0.0,
+            l2_on: L2On::LayerZero,
+            l2_form: L2Form::Squared,
+            positions: None,
+        }
     }
 }
 
@@ -49,6 +59,10 @@ impl<B: ContrastBackend> Objective<B> for CrossEntropyConfig {
 
     fn wants_catalogue(&self) -> bool {
         true
+    }
+
+    fn targets(&self) -> Option<Targets> {
+        self.positions
     }
 
     fn l2(&self) -> L2 {

@@ -19,6 +19,7 @@ pub use none::NoneConfig;
 
 use crate::kernels::ContrastBackend;
 use crate::registry::Registry;
+use crate::source::Targets;
 
 /// Embeddings of a batch, for the objective.
 #[derive(Debug, Clone)]
@@ -59,6 +60,11 @@ pub trait Objective<B: Backend>: Send {
     /// Whether it reads the embeddings of all items.
     fn wants_catalogue(&self) -> bool {
         false
+    }
+
+    /// Which events of a sequence are foretold (`positions` in files), if that was said.
+    fn targets(&self) -> Option<Targets> {
+        None
     }
 
     /// The L2 penalty that goes with it.

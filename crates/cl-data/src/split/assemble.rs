@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn the_order_goes_by_the_new_rows() {
+        let drawn = Drawn { train: vec![(3, 4), (3, 0), (1, 1)], in_order: true, ..drawn() };
+        let split = drawn.assemble(&Ids::range(4), &Ids::range(5), Unseen::Drop, |_, _, _| None).unwrap();
+        // Users 0 and 2 and items 2 and 3 are unseen: 1 and 3 are left, and 0, 1 and 4.
+        assert_eq!((&split.users, &split.items), (&Ids::Integers(vec![1, 3]), &Ids::Integers(vec![0, 1, 4])));
+        let order = split.order.unwrap();
+        assert_eq!((order.train.of(0), order.train.of(1)), (&[1][..], &[2, 0][..]));
+        assert!(order.validation.is_empty());
+    }
+
+    #[test]
     fn stray_words_among_numbers_are_noted() {
         let items =
             Ids::from_names((0..80).map(|id| id.to_string()).chain(["01", "x"].map(String::from)).collect());

@@ -138,6 +138,9 @@ mod tests {
         assert_eq!(items(&split.validation), [4, 7]);
         assert_eq!(items(&split.train), [2, 6, 8, 1, 3, 9]);
         assert_eq!(split.unseen_items, 4);
+        let order = split.order.unwrap();
+        assert_eq!((order.train.of(0), order.train.of(1)), (&[2, 8, 6][..], &[1, 3, 9][..]));
+        assert_eq!((order.validation.of(0), order.validation.of(1)), (&[4][..], &[7][..]));
     }
 
     #[test]

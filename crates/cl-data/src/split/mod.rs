@@ -83,8 +83,8 @@ pub struct Split {
     pub validation: Validation,
     /// Test pairs.
     pub test: Test,
-    /// The events of the training and validation parts in the order in which they happened; `None` where the split does
-    /// not know it (published files, random shares).
+    /// The events of the training and validation parts in the order in which they happened (without times, in that of
+    /// the file, which a note says); `None` where the split does not look at it (published files, random shares).
     pub order: Option<Order>,
     /// Distinct users of the validation and test parts without any training pair, counted before `unseen = "drop"`
     /// removes them.

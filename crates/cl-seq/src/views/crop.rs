@@ -12,7 +12,8 @@ use crate::input::SequenceInput;
 
 /// `type = "crop"`: ⌊η · n⌋ events in a row, one at least; where they begin is uniform.
 ///
-/// Source: Xie et al. 2022, CL4SRec (arXiv 2010.14395), equation 5; rounding and the single event as in DuoRec's code.
+/// Source: Xie et al. 2022, CL4SRec (arXiv 2010.14395), equation 5. DuoRec's code has no least length: it leaves sequences of one
+/// event alone, and can crop longer ones to none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CropConfig {

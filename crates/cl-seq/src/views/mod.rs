@@ -2,6 +2,7 @@
 
 mod crop;
 mod mask;
+mod menu;
 mod model_dropout;
 mod one_of;
 mod reorder;
@@ -13,8 +14,9 @@ use cl_core::views::{At, Drawn, Views};
 
 pub use crop::CropConfig;
 pub use mask::MaskConfig;
+pub use menu::OperationTable;
 pub use model_dropout::ModelDropoutConfig;
-pub use one_of::{OneOfConfig, OperationTable};
+pub use one_of::OneOfConfig;
 pub use reorder::ReorderConfig;
 
 use crate::input::{SequenceInput, laid_out};
@@ -32,11 +34,11 @@ pub fn views() -> Registry<dyn Views<SequenceInput>> {
 
 /// What makes another sequence of one.
 pub trait Operation: Send + Sync {
-    /// A new sequence of at least one event; `mask` is the mask token.
+    /// A new sequence of at least one event from one of at least one; `mask` is the mask token.
     fn apply(&self, sequence: &[u32], mask: u32, rng: &mut StreamRng) -> Vec<u32>;
 }
 
-/// A batch in which each sequence went through an operation, which `choose` picks by the sequence's number; with dropout of
+/// A batch in which each sequence that is not empty went through an operation, which `choose` picks by the sequence's number; with dropout of
 /// its own.
 fn applied<'a>(
     clean: &SequenceInput,
@@ -45,9 +47,9 @@ fn applied<'a>(
     choose: impl Fn(u32) -> &'a dyn Operation,
 ) -> SequenceInput {
     let key = key.child(name);
-    let changed = (0..clean.sequences.users()).map(|at| {
-        let mut rng = key.rng(at as u32);
-        choose(at as u32).apply(clean.sequences.of(at), clean.items, &mut rng)
+    let changed = (0..clean.sequences.users()).map(|at| match clean.sequences.of(at) {
+        [] => Vec::new(),
+        sequence => choose(at as u32).apply(sequence, clean.items, &mut key.rng(at as u32)),
     });
     SequenceInput { sequences: laid_out(changed), ..clean.with_other_dropout(name) }
 }
@@ -58,7 +60,7 @@ fn both(clean: &SequenceInput, at: At, operation: &dyn Operation) -> Drawn<Seque
     Drawn { objective: clean.clone(), a: view("a"), b: view("b") }
 }
 
-/// ⌊share · length⌋, as all codes round.
+/// ⌊share · length⌋, as all codes round but SELFRec's, whose crop has one event more.
 fn part(share: f64, length: usize) -> usize {
     (share * length as f64).floor() as usize
 }

@@ -1,12 +1,12 @@
 //! For each sequence and side another operation.
 
 use cl_core::encoder::Perturbs;
-use cl_core::registry::{Check, Component, ensure, nearest};
+use cl_core::registry::{Check, Component, ensure};
 use cl_core::views::{At, Drawn, Views};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{CropConfig, MaskConfig, Operation, ReorderConfig, applied, check_share};
+use super::{Operation, OperationTable, applied};
 use crate::input::SequenceInput;
 
 /// `type = "one_of"`: each sequence goes through two operations of a menu, one for each view.
@@ -22,64 +22,9 @@ pub struct OneOfConfig {
     pub with_replacement: bool,
 }
 
-/// One operation of a menu, as in a file: `{ type = "crop", keep = 0.6 }`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OperationTable {
-    /// `crop`, `mask` or `reorder`.
-    #[serde(rename = "type")]
-    pub name: String,
-    /// η of `crop`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keep: Option<f64>,
-    /// γ of `mask`, β of `reorder`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<f64>,
-}
-
 impl Default for OneOfConfig {
     fn default() -> Self {
-        let table = |name: &str| OperationTable { name: name.into(), keep: None, rate: None };
-        let mut config = Self { of: ["crop", "mask", "reorder"].map(table).into(), with_replacement: true };
-        config.of.iter_mut().for_each(OperationTable::complete);
-        config
-    }
-}
-
-const NAMES: [&str; 3] = ["crop", "mask", "reorder"];
-
-impl OperationTable {
-    /// Writes the default of the one number down.
-    fn complete(&mut self) {
-        match self.name.as_str() {
-            "crop" => _ = self.keep.get_or_insert(CropConfig::default().keep),
-            "mask" => _ = self.rate.get_or_insert(MaskConfig::default().rate),
-            "reorder" => _ = self.rate.get_or_insert(ReorderConfig::default().rate),
-            _ => {}
-        }
-    }
-
-    fn validate(&self) -> Check {
-        ensure(NAMES.contains(&self.name.as_str()), "of", || {
-            let near = nearest(&self.name, NAMES.into_iter())
-                .map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-            format!("must name crop, mask or reorder, got `{}`{near}", self.name)
-        })?;
-        let crop = self.name == "crop";
-        let (number, other) = if crop { ("keep", "rate") } else { ("rate", "keep") };
-        let (value, stray) = if crop { (self.keep, self.rate) } else { (self.rate, self.keep) };
-        ensure(stray.is_none(), "of", || {
-            format!("`{}` in a menu has a `{number}` and no `{other}`", self.name)
-        })?;
-        check_share("of", value.unwrap_or(0.0))
-    }
-
-    fn operation(&self) -> Box<dyn Operation> {
-        match self.name.as_str() {
-            "crop" => Box::new(CropConfig { keep: self.keep.unwrap_or(CropConfig::default().keep) }),
-            "mask" => Box::new(MaskConfig { rate: self.rate.unwrap_or(MaskConfig::default().rate) }),
-            _ => Box::new(ReorderConfig { rate: self.rate.unwrap_or(ReorderConfig::default().rate) }),
-        }
+        Self { of: OperationTable::all(), with_replacement: true }
     }
 }
 
@@ -101,7 +46,7 @@ impl Component<dyn Views<SequenceInput>> for OneOfConfig {
 
     fn build(self) -> Box<dyn Views<SequenceInput>> {
         Box::new(OneOf {
-            menu: self.of.iter().map(OperationTable::operation).collect(),
+            menu: self.of.iter().filter_map(OperationTable::operation).collect(),
             with_replacement: self.with_replacement,
         })
     }

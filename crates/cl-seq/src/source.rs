@@ -1,0 +1,398 @@
+//! Training data of the sequence family: what comes next.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use cl_core::rng::permutation;
+use cl_core::source::{Batch, Group, Pairing, Past, Source, Tables, Targets};
+use cl_core::views::At;
+use cl_core::{Request, Rows, StreamKey};
+use cl_data::{Sequences, UserItems};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::input::SequenceInput;
+
+/// What an instance of the training data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instances {
+    /// The newest events of a user, one instance a user (SASRec, S3-Rec).
+    #[default]
+    Windows,
+    /// Every beginning of a user's events, from two events on (RecBole, DuoRec).
+    Prefixes,
+}
+
+/// Training data that cannot be sampled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No user has two events, one to foretell the other.
+    Empty,
+    /// This user has every item, so that there is no negative to sample.
+    NoNegative {
+        /// The user's row.
+        user: usize,
+        /// Number of items.
+        items: usize,
+    },
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => {
+                f.write_str("no user has two events in the training part, one to foretell the other")
+            }
+            Self::NoNegative { user, items } => write!(
+                f,
+                "the user of row {user} has all {items} items, so that no negative can be sampled; remove the user or \
+                 use an objective without negatives"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+/// How batches are made of sequences.
+#[derive(Debug, Clone, Copy)]
+pub struct Batching {
+    /// Instances in a batch.
+    pub batch_size: usize,
+    /// The newest events that are read.
+    pub max_length: usize,
+    /// What an instance is.
+    pub instances: Instances,
+    /// Which of its events are foretold.
+    pub targets: Targets,
+    /// Whether negatives will be sampled.
+    pub negatives: bool,
+}
+
+/// Batches over sequences; a clone shares them. Negatives are uniform over the items that the user has not in training.
+#[derive(Debug, Clone)]
+pub struct SequenceSource {
+    train: Arc<Sequences>,
+    whole: Arc<Sequences>,
+    items: u32,
+    /// Each user's items in training, sorted.
+    taken: Arc<UserItems>,
+    /// User and number of events of each instance.
+    instances: Arc<[(u32, u32)]>,
+    batching: Batching,
+    /// The epoch's order of instances.
+    order: Option<(StreamKey, Vec<u32>)>,
+}
+
+/// Users that are encoded at once for ranking.
+const TOGETHER: usize = 1024;
+
+impl SequenceSource {
+    /// Batches of the training part. `whole` has the events of the validation part behind those of the training part.
+    ///
+    /// # Errors
+    ///
+    /// No user with two events; with `batching.negatives`, a user who has every item.
+    ///
+    /// # Panics
+    ///
+    /// If the two have different numbers of users.
+    pub fn new(
+        train: Arc<Sequences>,
+        whole: Arc<Sequences>,
+        items: usize,
+        batching: Batching,
+    ) -> Result<Self, SourceError> {
+        let users = train.users();
+        assert_eq!(users, whole.users(), "{users} users in training, {} in all", whole.users());
+        let pairs = (0..users).flat_map(|user| train.of(user).iter().map(move |&item| (user as u32, item)));
+        let taken = UserItems::from_pairs(users, pairs);
+        let instances = (0..users as u32).flat_map(|user| {
+            let events = train.of(user as usize).len() as u32;
+            let first = match batching.instances {
+                Instances::Windows => events.max(2),
+                Instances::Prefixes => 2,
+            };
+            (first..=events).map(move |events| (user, events))
+        });
+        let instances: Arc<[(u32, u32)]> = instances.collect();
+        if instances.is_empty() {
+            return Err(SourceError::Empty);
+        }
+        let all = |user: &usize| taken.of(*user).len() == items;
+        if let Some(user) = (0..users).find(all).filter(|_| batching.negatives) {
+            return Err(SourceError::NoNegative { user, items });
+        }
+        let taken = Arc::new(taken);
+        Ok(Self { train, whole, items: items as u32, taken, instances, batching, order: None })
+    }
+
+    /// The events of an instance: those that are read, and the one that follows each of them.
+    fn events(&self, instance: u32) -> (u32, &[u32], &[u32]) {
+        let (user, events) = self.instances[instance as usize];
+        let events = &self.train.of(user as usize)[..events as usize];
+        let first = (events.len() - 1).saturating_sub(self.batching.max_length);
+        let window = &events[first..];
+        (user, &window[..window.len() - 1], &window[1..])
+    }
+
+    /// The instances of a batch.
+    fn chosen(&mut self, at: At) -> Arc<[u32]> {
+        let key = at.epoch_key().child("instances");
+        if self.order.as_ref().is_none_or(|(of, _)| *of != key) {
+            self.order = Some((key, permutation(key, self.instances.len())));
+        }
+        let order = self.order.as_ref().map_or(&[][..], |(_, order)| order);
+        let start = at.step as usize * self.batching.batch_size;
+        order[start..(start + self.batching.batch_size).min(order.len())].into()
+    }
+
+    /// An item that the user has not in training.
+    fn negative(&self, user: u32, rng: &mut impl RngExt) -> u32 {
+        // A source made without negatives has not refused such users, and would search for ever.
+        let (has, items) = (self.taken.of(user as usize).len(), self.items);
+        assert!(has < items as usize, "user {user} has all {items} items and no negative");
+        loop {
+            let item = rng.random_range(0..items);
+            if !self.taken.contains(user as usize, item) {
+                return item;
+            }
+        }
+    }
+}
+
+impl Source for SequenceSource {
+    type Input = SequenceInput;
+
+    fn steps(&self) -> usize {
+        self.instances.len().div_ceil(self.batching.batch_size)
+    }
+
+    fn batch(&mut self, at: At, negatives: usize) -> Batch {
+        let instances = self.chosen(at);
+        let first = self.items + instances.len() as u32;
+        let key = at.step_key();
+        let (mut anchors, mut positives, mut sampled) = (Vec::new(), Vec::new(), Vec::new());
+        let mut event = 0;
+        for &instance in instances.iter() {
+            let (user, read, next) = self.events(instance);
+            let foretold = match self.batching.targets {
+                Targets::All => 0..read.len(),
+                Targets::Last => read.len() - 1..read.len(),
+            };
+            for place in foretold {
+                let mut rng = key.child("negatives").rng(positives.len() as u32);
+                anchors.push(first + event + place as u32);
+                positives.push(next[place]);
+                sampled.extend((0..negatives).map(|_| self.negative(user, &mut rng)));
+            }
+            event += read.len() as u32;
+        }
+        let [anchors, positives, negatives] =
+            [anchors, positives, sampled].map(|rows| Rows::List(rows.into()));
+        Batch { anchors, positives, negatives, instances, key: key.child("dropout") }
+    }
+
+    fn clean(&self, batch: &Batch) -> SequenceInput {
+        let read = batch.instances.iter().map(|&instance| self.events(instance).1);
+        let input = SequenceInput::newest(read, self.batching.max_length, self.items);
+        SequenceInput { dropout: Some(batch.key), ..input }
+    }
+
+    /// The bare embeddings of items; a sequence has no parameters of its own.
+    fn layer_zero(&self, batch: &Batch) -> SequenceInput {
+        self.clean(batch)
+    }
+
+    fn catalogue(&self) -> Range<u32> {
+        0..self.items
+    }
+
+    /// One group: the sequences of the batch, known by their users.
+    fn groups(&self, batch: &Batch, _pairing: Pairing) -> Vec<Group> {
+        let everyone = self.items..self.items + batch.instances.len() as u32;
+        let user = |&instance: &u32| self.instances[instance as usize].0;
+        let ids = batch.instances.iter().map(user).collect();
+        vec![Group { name: "sequence", rows: everyone.clone().collect(), ids, everyone }]
+    }
+
+    /// The state after a user's newest event; of a user without events, that after one unknown event.
+    fn tables(&self, past: Past) -> Tables<SequenceInput> {
+        let known = match past {
+            Past::Train => &self.train,
+            Past::TrainAndValidation => &self.whole,
+        };
+        let unknown = [self.items];
+        let users: Vec<usize> = (0..known.users()).collect();
+        let users = users.chunks(TOGETHER).map(|users| {
+            let of = |&user: &usize| match known.of(user) {
+                [] => &unknown[..],
+                events => events,
+            };
+            let input = SequenceInput::newest(users.iter().map(of), self.batching.max_length, self.items);
+            let mut event = 0;
+            let last = (0..users.len()).map(|sequence| {
+                event += input.sequences.of(sequence).len() as u32;
+                input.numbering().state(event - 1)
+            });
+            let rows = Rows::List(last.collect());
+            Request { input, rows }
+        });
+        let nobody = SequenceInput::newest([], self.batching.max_length, self.items);
+        Tables {
+            users: users.collect(),
+            items: vec![Request { input: nobody, rows: Rows::Range(0..self.items) }],
+        }
+    }
+
+    fn past_matters(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCHING: Batching = Batching {
+        batch_size: 2,
+        max_length: 3,
+        instances: Instances::Windows,
+        targets: Targets::All,
+        negatives: true,
+    };
+
+    fn sequences(rows: &[&[u32]]) -> Arc<Sequences> {
+        let mut offsets = vec![0];
+        rows.iter().for_each(|row| offsets.push(offsets[offsets.len() - 1] + row.len()));
+        Arc::new(Sequences::new(offsets, rows.concat()))
+    }
+
+    fn source(batching: Batching) -> SequenceSource {
+        let train = sequences(&[&[0, 1, 2, 3, 4], &[5, 6], &[7], &[], &[8, 8, 2]]);
+        let whole = sequences(&[&[0, 1, 2, 3, 4, 9], &[5, 6], &[7, 1], &[3], &[8, 8, 2, 8]]);
+        SequenceSource::new(train, whole, 10, batching).unwrap()
+    }
+
+    fn at(epoch: u64, step: u64) -> At {
+        At { key: StreamKey::root(2), epoch, step }
+    }
+
+    /// What was read and what was to be foretold, of every instance of an epoch, sorted.
+    fn epoch(batching: Batching) -> Vec<(Vec<u32>, Vec<u32>)> {
+        let mut source = source(batching);
+        let mut all = Vec::new();
+        for step in 0..source.steps() as u64 {
+            let batch = source.batch(at(1, step), 1);
+            let input = source.clean(&batch);
+            let (anchors, positives): (Vec<u32>, Vec<u32>) =
+                (batch.anchors.iter().collect(), batch.positives.iter().collect());
+            let (mut event, mut used) = (0, 0);
+            for sequence in 0..input.sequences.users() {
+                let read = input.sequences.of(sequence);
+                let states =
+                    input.numbering().state(event)..input.numbering().state(event + read.len() as u32);
+                let own = anchors[used..].iter().take_while(|row| states.contains(row)).count();
+                // Whatever is foretold, the last state foretells the last target.
+                assert_eq!(anchors[used + own - 1], states.end - 1);
+                all.push((read.to_vec(), positives[used..used + own].to_vec()));
+                (event, used) = (event + read.len() as u32, used + own);
+            }
+            assert_eq!((used, batch.negatives.len()), (anchors.len(), anchors.len()));
+        }
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn windows_and_prefixes_and_their_targets() {
+        let rows = |rows: &[(&[u32], &[u32])]| -> Vec<(Vec<u32>, Vec<u32>)> {
+            rows.iter().map(|(read, next)| (read.to_vec(), next.to_vec())).collect()
+        };
+        let windows: [(&[u32], &[u32]); 3] = [(&[1, 2, 3], &[2, 3, 4]), (&[5], &[6]), (&[8, 8], &[8, 2])];
+        assert_eq!(epoch(BATCHING), rows(&windows));
+        let last: [(&[u32], &[u32]); 3] = [(&[1, 2, 3], &[4]), (&[5], &[6]), (&[8, 8], &[2])];
+        assert_eq!(epoch(Batching { targets: Targets::Last, ..BATCHING }), rows(&last));
+        let prefixes: [(&[u32], &[u32]); 7] = [
+            (&[0], &[1]),
+            (&[0, 1], &[2]),
+            (&[0, 1, 2], &[3]),
+            (&[1, 2, 3], &[4]),
+            (&[5], &[6]),
+            (&[8], &[8]),
+            (&[8, 8], &[2]),
+        ];
+        let batching = Batching { instances: Instances::Prefixes, targets: Targets::Last, ..BATCHING };
+        assert_eq!(epoch(batching), rows(&prefixes));
+    }
+
+    #[test]
+    fn negatives_are_items_that_the_user_has_not() {
+        let mut source = source(BATCHING);
+        let mut seen = [0; 10];
+        for round in 0..200 {
+            let batch = source.batch(at(round, 0), 3);
+            let input = source.clean(&batch);
+            let users: Vec<u32> = source.groups(&batch, Pairing::default())[0].ids.to_vec();
+            // The user of each target.
+            let of = (0..users.len())
+                .flat_map(|sequence| vec![users[sequence]; input.sequences.of(sequence).len()]);
+            for (user, negatives) in of.zip(batch.negatives.iter().collect::<Vec<_>>().chunks(3)) {
+                for &negative in negatives {
+                    assert!(!source.train.of(user as usize).contains(&negative), "user {user}: {negative}");
+                    seen[negative as usize] += 1;
+                }
+            }
+        }
+        assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+    }
+
+    #[test]
+    fn a_batch_is_a_function_of_its_position() {
+        let (mut one, mut other) = (source(BATCHING), source(BATCHING));
+        let _ = other.batch(at(7, 1), 2);
+        let (a, b) = (one.batch(at(3, 1), 2), other.batch(at(3, 1), 2));
+        assert_eq!((a.anchors, a.negatives, a.instances), (b.anchors, b.negatives, b.instances));
+        assert_eq!(
+            one.clean(&one.clone().batch(at(3, 0), 1)).dropout,
+            Some(at(3, 0).step_key().child("dropout"))
+        );
+    }
+
+    #[test]
+    fn users_are_ranked_for_with_what_is_known_of_them() {
+        let source = source(BATCHING);
+        assert!(source.past_matters());
+        let known = |past| -> Vec<Vec<u32>> {
+            let Tables { users, items } = source.tables(past);
+            assert_eq!(items[0].rows, Rows::Range(0..10));
+            let [request] = &users[..] else { panic!("five users are one request") };
+            let sequences = &request.input.sequences;
+            assert_eq!(request.input.dropout, None);
+            // Each user's last state.
+            let mut event = 0;
+            for (user, row) in request.rows.iter().enumerate() {
+                event += sequences.of(user).len() as u32;
+                assert_eq!(row, request.input.numbering().state(event - 1));
+            }
+            (0..5).map(|user| sequences.of(user).to_vec()).collect()
+        };
+        assert_eq!(known(Past::Train), [vec![2, 3, 4], vec![5, 6], vec![7], vec![10], vec![8, 8, 2]]);
+        let whole = [vec![3, 4, 9], vec![5, 6], vec![7, 1], vec![3], vec![8, 2, 8]];
+        assert_eq!(known(Past::TrainAndValidation), whole);
+    }
+
+    #[test]
+    fn data_that_cannot_be_sampled_is_refused() {
+        let make = |rows: &[&[u32]], negatives| {
+            SequenceSource::new(sequences(rows), sequences(rows), 2, Batching { negatives, ..BATCHING }).err()
+        };
+        assert_eq!(make(&[&[0], &[]], true), Some(SourceError::Empty));
+        assert_eq!(make(&[&[0, 1]], true), Some(SourceError::NoNegative { user: 0, items: 2 }));
+        assert_eq!(make(&[&[0, 1]], false), None);
+        assert_eq!(make(&[&[0, 0]], true), None);
+    }
+}
