@@ -25,7 +25,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Rows and keys of a tile: 64 × 512 logits are 128 KiB and stay in the second-level cache.
+/// Rows and keys of a tile: 128 × 512 logits are 256 KiB and stay in the second-level cache.
 const ROWS: usize = 128;
 const KEYS: usize = 512;
 
