@@ -59,6 +59,13 @@ impl StreamKey {
         pcg4d([row, block, low, high])
     }
 
+    /// A number in `[−1, 1)` for a row and a column.
+    #[inline]
+    #[must_use]
+    pub fn signed_unit(self, row: u32, column: u32) -> f32 {
+        2.0 * unit(self.words(row, column / 4)[column as usize % 4]) - 1.0
+    }
+
     /// A generator that walks through the blocks of one row, for `rand` and `rand_distr`.
     #[must_use]
     pub fn rng(self, row: u32) -> StreamRng {

@@ -107,8 +107,8 @@ pub trait Source: Send {
     /// The unperturbed input of a batch.
     fn clean(&self, batch: &Batch) -> Self::Input;
 
-    /// The input whose output is the bare parameters of the rows (layer 0).
-    fn layer_zero(&self, batch: &Batch) -> Self::Input;
+    /// The input whose output is the bare parameters of the rows (layer 0), from the clean one.
+    fn layer_zero(&self, clean: &Self::Input) -> Self::Input;
 
     /// The rows of all items.
     fn catalogue(&self) -> Range<u32>;

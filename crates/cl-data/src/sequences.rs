@@ -20,6 +20,17 @@ impl Sequences {
         Self { offsets, items }
     }
 
+    /// Rows laid one after another.
+    #[must_use]
+    pub fn from_rows<R: AsRef<[u32]>>(rows: impl IntoIterator<Item = R>) -> Self {
+        let (mut offsets, mut items) = (vec![0], Vec::new());
+        for row in rows {
+            items.extend_from_slice(row.as_ref());
+            offsets.push(items.len());
+        }
+        Self { offsets, items }
+    }
+
     /// The items of `users` users from `(user, item)` pairs; each user's in the order of the pairs.
     ///
     /// # Panics
@@ -76,5 +87,6 @@ mod tests {
         let rows: Vec<&[u32]> = (0..4).map(|user| sequences.of(user)).collect();
         assert_eq!(rows, [&[1, 0][..], &[], &[5, 3, 5], &[]]);
         assert_eq!(Sequences::from_pairs(0, &[]).users(), 0);
+        assert_eq!(Sequences::from_rows(rows), sequences);
     }
 }

@@ -180,8 +180,8 @@ impl Source for GraphSource {
         self.clean.clone()
     }
 
-    fn layer_zero(&self, _batch: &Batch) -> GraphInput {
-        self.clean.with_output(Output::Layer(0))
+    fn layer_zero(&self, clean: &GraphInput) -> GraphInput {
+        clean.with_output(Output::Layer(0))
     }
 
     fn catalogue(&self) -> Range<u32> {

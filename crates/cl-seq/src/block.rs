@@ -8,8 +8,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use cl_core::StreamKey;
-use cl_core::rng::unit;
 
+use crate::dropout;
 use crate::kernels::{Attention, SequenceBackend, attention};
 use crate::sas_rec::{Activation, Norm, SasRecConfig};
 
@@ -34,16 +34,11 @@ impl Layout {
     ) -> Tensor<B, 2> {
         let Some(keys) = self.dropout.as_ref().filter(|_| rate > 0.0) else { return x };
         let ([tokens, dim], rate) = (x.dims(), rate as f32);
-        let kept = 1.0 / (1.0 - rate);
         let mut mask = vec![0.0_f32; tokens * dim];
         for (key, pair) in keys.iter().zip(self.offsets.windows(2)) {
             let key = key.child(place).at(layer as u64);
             for (row, out) in mask[pair[0] * dim..pair[1] * dim].chunks_mut(dim).enumerate() {
-                for (block, out) in out.chunks_mut(4).enumerate() {
-                    for (out, word) in out.iter_mut().zip(key.words(row as u32, block as u32)) {
-                        *out = if unit(word) < rate { 0.0 } else { kept };
-                    }
-                }
+                dropout::keep(key, row as u32, rate, out);
             }
         }
         let device = x.device();

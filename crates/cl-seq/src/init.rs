@@ -5,7 +5,6 @@ use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use cl_core::StreamKey;
-use cl_core::rng::unit;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
@@ -42,10 +41,10 @@ impl Init {
         let mut values = Vec::with_capacity(rows * columns);
         for row in 0..rows as u32 {
             match self {
-                Self::XavierUniform => values.extend((0..columns as u32).map(|column| {
-                    let word = key.words(row, column / 4)[column as usize % 4];
-                    (2.0 * unit(word) - 1.0) * bound as f32
-                })),
+                Self::XavierUniform => {
+                    let columns = 0..columns as u32;
+                    values.extend(columns.map(|column| key.signed_unit(row, column) * bound as f32));
+                }
                 Self::Normal => {
                     let normal = StandardNormal.sample_iter(key.rng(row)).take(columns);
                     values.extend(normal.map(|x: f32| x * scale as f32));

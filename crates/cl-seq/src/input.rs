@@ -38,19 +38,10 @@ impl SequenceInput {
 
     /// A batch of the newest `longest` events of each sequence.
     pub fn newest<'a>(sequences: impl IntoIterator<Item = &'a [u32]>, longest: usize, items: u32) -> Self {
-        let newest = |sequence: &'a [u32]| sequence[sequence.len().saturating_sub(longest)..].to_vec();
-        Self { sequences: laid_out(sequences.into_iter().map(newest)), items, dropout: None }
+        let newest = |sequence: &'a [u32]| &sequence[sequence.len().saturating_sub(longest)..];
+        let sequences = Sequences::from_rows(sequences.into_iter().map(newest));
+        Self { sequences: Arc::new(sequences), items, dropout: None }
     }
-}
-
-/// Sequences laid end to end.
-pub(crate) fn laid_out(sequences: impl IntoIterator<Item = Vec<u32>>) -> Arc<Sequences> {
-    let (mut offsets, mut items) = (vec![0], Vec::new());
-    for sequence in sequences {
-        items.extend_from_slice(&sequence);
-        offsets.push(items.len());
-    }
-    Arc::new(Sequences::new(offsets, items))
 }
 
 /// How a sequence encoder numbers its rows: the items of the catalogue, the batch's sequences as wholes, then the state

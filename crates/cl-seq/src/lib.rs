@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod block;
+mod dropout;
 mod init;
 mod input;
 pub mod kernels;

@@ -202,9 +202,9 @@ impl Source for SequenceSource {
         SequenceInput { dropout: Some(batch.key), ..input }
     }
 
-    /// The bare embeddings of items; a sequence has no parameters of its own.
-    fn layer_zero(&self, batch: &Batch) -> SequenceInput {
-        self.clean(batch)
+    /// The same pass: items are bare in it, and a sequence has no parameters of its own.
+    fn layer_zero(&self, clean: &SequenceInput) -> SequenceInput {
+        clean.clone()
     }
 
     fn catalogue(&self) -> Range<u32> {
@@ -266,9 +266,7 @@ mod tests {
     };
 
     fn sequences(rows: &[&[u32]]) -> Arc<Sequences> {
-        let mut offsets = vec![0];
-        rows.iter().for_each(|row| offsets.push(offsets[offsets.len() - 1] + row.len()));
-        Arc::new(Sequences::new(offsets, rows.concat()))
+        Arc::new(Sequences::from_rows(rows))
     }
 
     fn source(batching: Batching) -> SequenceSource {

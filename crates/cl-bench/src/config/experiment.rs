@@ -1,12 +1,11 @@
 //! An experiment: the slots of a file, filled and checked against one another.
 
-use cl_core::contrast::{Contrast, KeyKind};
+use cl_core::contrast::Contrast;
 use cl_core::negatives::Negatives;
 use cl_core::objective::Objective;
 use cl_core::optimizer::UpdateRule;
 use cl_core::projection::Projection;
-use cl_core::registry::{Built, Problem, Registry, Spans, nearest, read, to_table};
-use cl_core::source::Sides;
+use cl_core::registry::{Built, Problem, Registry, nearest, read, to_table};
 use cl_data::DataConfig;
 use serde::Deserialize;
 use toml::Spanned;
@@ -14,8 +13,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::resolved::hash;
 use super::split::Splitter;
-use super::tables::{DeviceConfig, EvaluateConfig, Sampler, Select, TrainConfig};
+use super::tables::{DeviceConfig, EvaluateConfig, TrainConfig};
 use super::text::Text;
+use super::together::{
+    check_order, check_selection, check_sequence_contrast, complete_positions, complete_sampler,
+};
 use super::views::{AnyViews, BuiltViews, not_of_the_other_family};
 use crate::backend::TrainBackend;
 use crate::components::Components;
@@ -240,6 +242,9 @@ impl<B: TrainBackend> Training<B> {
         keep: &mut impl FnMut(&str, toml::Table) -> Option<toml::Value>,
     ) -> Result<Self, Problem> {
         let sequences = matches!(encoder.component.kind(), Kind::Sequence(_));
+        if sequences {
+            check_order(split, encoder.name)?;
+        }
         let mut objective = tables.slot(&components.objective, Some("bpr"))?;
         complete_positions(&mut objective, encoder.name, sequences)?;
         keep("objective", objective.resolved.clone());
@@ -348,77 +353,6 @@ fn read_views<B: TrainBackend>(
     }
 }
 
-/// `objective.positions` is of sequence encoders, and all where nothing is said.
-fn complete_positions<B: TrainBackend>(
-    objective: &mut Built<dyn Objective<B>>,
-    encoder: &str,
-    sequences: bool,
-) -> Result<(), Problem> {
-    match objective.component.targets() {
-        Some(_) if !sequences => {
-            let message = format!(
-                "objective `{}` with `positions` and encoder `{encoder}` do not go together: the encoder reads a graph",
-                objective.name
-            );
-            Err(Problem::new(objective.spans.at("positions"), message).with_help("remove `positions`"))
-        }
-        None if sequences && objective.component.is_active() => {
-            objective.resolved.insert("positions".into(), "all".into());
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The sampler is of the encoder's family.
-fn complete_sampler(
-    train: &mut TrainConfig,
-    spans: &Spans,
-    encoder: &str,
-    sequences: bool,
-) -> Result<(), Problem> {
-    let of = Sampler::of(sequences);
-    let sampler = *train.sampler.get_or_insert(of[0]);
-    if of.contains(&sampler) {
-        return Ok(());
-    }
-    let reads = if sequences { "sequences" } else { "a graph" };
-    let message = format!(
-        "train.sampler \"{}\" and encoder `{encoder}` do not go together: the encoder reads {reads}",
-        sampler.name()
-    );
-    Err(Problem::new(spans.at("sampler"), message).with_help(format!(
-        "choose \"{}\" or \"{}\"",
-        of[0].name(),
-        of[1].name()
-    )))
-}
-
-/// A batch of sequences holds sequences and nothing else that could be contrasted.
-fn check_sequence_contrast<B: TrainBackend>(
-    contrast: &Built<dyn Contrast<B>>,
-    negatives: &Built<dyn Negatives<B>>,
-    encoder: &str,
-) -> Result<(), Problem> {
-    if contrast.component.pairing().sides == Sides::Item {
-        let message = format!(
-            "contrast `{}` with sides = \"item\" and encoder `{encoder}` do not go together: sequences are contrasted, not \
-             items",
-            contrast.name
-        );
-        return Err(Problem::new(contrast.spans.at("sides"), message).with_help("remove `sides`"));
-    }
-    if negatives.component.kind() == KeyKind::Others {
-        let message = format!(
-            "negatives `{}` and encoder `{encoder}` do not go together: a batch has no sequences but its own",
-            negatives.name
-        );
-        return Err(Problem::new(negatives.spans.whole.clone(), message)
-            .with_help("set negatives.type = \"in_batch\""));
-    }
-    Ok(())
-}
-
 fn check_head(head: &Head) -> cl_core::registry::Check {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let ok = !head.name.is_empty() && head.name.chars().all(plain) && !head.name.starts_with('.');
@@ -428,38 +362,6 @@ fn check_head(head: &Head) -> cl_core::registry::Check {
     cl_core::registry::ensure(head.seed < 1 << 63, "seed", || {
         format!("must be below 2^63, got {}", head.seed)
     })
-}
-
-/// Selection needs a part to select on, and a metric that is computed.
-fn check_selection(
-    train: &TrainConfig,
-    spans: &Spans,
-    split: &Built<dyn Splitter>,
-    evaluate: &EvaluateConfig,
-) -> Result<(), Problem> {
-    if train.select == Select::Test && split.component.asks_for_validation() {
-        return Err(Problem::new(
-            spans.at("select"),
-            "select = \"test\" needs a split without a validation part",
-        )
-        .with_help("set split.validation = 0, or select = \"validation\""));
-    }
-    let names = evaluate.names();
-    if let Some(select_by) = &train.select_by
-        && !names.contains(select_by)
-    {
-        let mut problem = Problem::new(
-            spans.at("select_by"),
-            format!("`select_by` must be a metric of [evaluate] at one of its cutoffs, got \"{select_by}\"",),
-        );
-        if let Some(near) =
-            nearest(select_by, names.iter().map(String::as_str)).or(names.last().map(String::as_str))
-        {
-            problem = problem.with_help(format!("for example \"{near}\""));
-        }
-        return Err(problem);
-    }
-    Ok(())
 }
 
 /// Every key of the file is a table or a value that is known.

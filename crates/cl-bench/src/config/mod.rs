@@ -5,6 +5,7 @@ mod resolved;
 pub mod split;
 mod tables;
 mod text;
+mod together;
 mod views;
 
 pub use experiment::{Contrasting, Experiment, Training};

@@ -14,6 +14,11 @@ pub trait Splitter {
 
     /// Whether a validation part is asked for. (A published one is found with the files.)
     fn asks_for_validation(&self) -> bool;
+
+    /// Whether its parts keep the order of events, which sequence encoders read.
+    fn keeps_order(&self) -> bool {
+        false
+    }
 }
 
 /// The splits of this workspace.
@@ -27,7 +32,7 @@ pub fn splits() -> Registry<dyn Splitter> {
 }
 
 macro_rules! splitter {
-    ($config:ty, $name:literal, $summary:literal, |$self:ident| $asks:expr) => {
+    ($config:ty, $name:literal, $summary:literal, order = $order:literal, |$self:ident| $asks:expr) => {
         impl Component<dyn Splitter> for $config {
             const NAME: &'static str = $name;
             const SUMMARY: &'static str = $summary;
@@ -50,6 +55,10 @@ macro_rules! splitter {
                 let $self = self;
                 $asks
             }
+
+            fn keeps_order(&self) -> bool {
+                $order
+            }
         }
     };
 }
@@ -58,17 +67,27 @@ splitter!(
     FilesSplit,
     "files",
     "the published train and test files, a validation part cut from train",
+    order = false,
     |split| split.validation > 0.0
 );
-splitter!(RatioSplit, "ratio", "random shares, of each user or of all interactions", |split| split
-    .validation
-    > 0.0);
+splitter!(
+    RatioSplit,
+    "ratio",
+    "random shares, of each user or of all interactions",
+    order = false,
+    |split| split.validation > 0.0
+);
 splitter!(
     LeaveOneOut,
     "leave_one_out",
     "each user's last item is the test, the one before the validation",
+    order = true,
     |split| split.validation
 );
-splitter!(GlobalTime, "global_time", "the newest share of all interactions is the test", |split| {
-    split.validation > 0.0
-});
+splitter!(
+    GlobalTime,
+    "global_time",
+    "the newest share of all interactions is the test",
+    order = true,
+    |split| split.validation > 0.0
+);

@@ -40,10 +40,7 @@ impl<B: TrainBackend> Trainable<B> for SasRecConfig {
 
     fn train(&self, mut session: Session<'_, B>) -> Result<Trained, Error> {
         let Some(order) = &session.order else {
-            return Err(Error::with_help(
-                "encoder `sas_rec` needs the order of events, and this split does not look at it",
-                "set split.type = \"leave_one_out\" or \"global_time\"",
-            ));
+            return Err(Error::other("a sequence encoder is trained without the order of events"));
         };
         let training = &session.training;
         let instances = match training.train.sampler {

@@ -55,13 +55,8 @@ impl History {
     #[must_use]
     pub fn of(split: &Split) -> Option<Self> {
         let Order { train, validation } = split.order.as_ref()?;
-        let (mut offsets, mut items) = (vec![0], Vec::with_capacity(train.len() + validation.len()));
-        for user in 0..train.users() {
-            items.extend_from_slice(train.of(user));
-            items.extend_from_slice(validation.of(user));
-            offsets.push(items.len());
-        }
-        Some(Self { train: Arc::new(train.clone()), whole: Arc::new(Sequences::new(offsets, items)) })
+        let whole = (0..train.users()).map(|user| [train.of(user), validation.of(user)].concat());
+        Some(Self { train: Arc::new(train.clone()), whole: Arc::new(Sequences::from_rows(whole)) })
     }
 }
 

@@ -84,7 +84,7 @@ where
     let clean = source.clean(batch);
     let drawn = match views {
         Some(views) => views.draw(&clean, At { key: at.key.child("views"), ..at }),
-        None => Drawn { objective: clean.clone(), a: clean.clone(), b: clean },
+        None => Drawn { objective: clean.clone(), a: clean.clone(), b: clean.clone() },
     };
     let objective = &method.objective;
     let l2 = objective.l2();
@@ -94,7 +94,8 @@ where
     let catalogue =
         objective.wants_catalogue().then(|| asked.ask(&drawn.objective, Rows::Range(source.catalogue())));
     let penalised = (l2.weight > 0.0 && (l2.on == L2On::LayerZero || triple.is_none())).then(|| {
-        let input = if l2.on == L2On::LayerZero { source.layer_zero(batch) } else { drawn.objective.clone() };
+        let input =
+            if l2.on == L2On::LayerZero { source.layer_zero(&clean) } else { drawn.objective.clone() };
         triple_of(&mut asked, &input, batch, l2.negatives)
     });
     let contrasted = match &method.contrast {

@@ -63,6 +63,10 @@ impl<B: ContrastBackend> Objective<B> for AlignmentUniformityConfig {
         0
     }
 
+    fn has_positions(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Option<Targets> {
         self.positions
     }

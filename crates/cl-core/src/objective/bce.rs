@@ -68,6 +68,10 @@ impl<B: Backend> Objective<B> for BceConfig {
         self.negatives_per_positive
     }
 
+    fn has_positions(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Option<Targets> {
         self.positions
     }

@@ -81,6 +81,10 @@ impl<B: Backend> Objective<B> for BprConfig {
         self.negatives_per_positive
     }
 
+    fn has_positions(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Option<Targets> {
         self.positions
     }

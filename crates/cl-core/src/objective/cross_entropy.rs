@@ -61,6 +61,10 @@ impl<B: ContrastBackend> Objective<B> for CrossEntropyConfig {
         true
     }
 
+    fn has_positions(&self) -> bool {
+        true
+    }
+
     fn targets(&self) -> Option<Targets> {
         self.positions
     }

@@ -62,7 +62,12 @@ pub trait Objective<B: Backend>: Send {
         false
     }
 
-    /// Which events of a sequence are foretold (`positions` in files), if that was said.
+    /// Whether files say by `positions` which events of a sequence are foretold.
+    fn has_positions(&self) -> bool {
+        false
+    }
+
+    /// What they say, if they do.
     fn targets(&self) -> Option<Targets> {
         None
     }

@@ -15,7 +15,7 @@ pub use mlp::MlpConfig;
 pub use none::NoneConfig;
 
 use crate::registry::Registry;
-use crate::rng::{StreamKey, unit};
+use crate::rng::StreamKey;
 
 /// The shape of a head.
 pub trait Projection: Send {
@@ -46,10 +46,7 @@ impl<B: Backend> ProjectionHead<B> {
             .map(|(layer, outputs)| {
                 let bound = 1.0 / (inputs as f32).sqrt();
                 let key = key.child("projection").at(layer as u64);
-                let draw = |row: usize, column: usize| {
-                    let words = key.words(row as u32, column as u32 / 4);
-                    (2.0 * unit(words[column % 4]) - 1.0) * bound
-                };
+                let draw = |row: usize, column: usize| key.signed_unit(row as u32, column as u32) * bound;
                 let weight: Vec<f32> = (0..inputs)
                     .flat_map(|row| (0..outputs).map(move |column| (row, column)))
                     .map(|(r, c)| draw(r, c))

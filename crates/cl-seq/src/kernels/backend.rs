@@ -6,9 +6,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 use cl_core::StreamKey;
-use cl_core::rng::unit;
 
 use super::portable;
+use crate::dropout;
 
 /// Who attends to whom: each token to tokens of its own sequence.
 ///
@@ -46,13 +46,7 @@ impl Attention {
             out.fill(1.0);
             return;
         };
-        let (key, kept) = (keys[sequence], 1.0 / (1.0 - rate));
-        let row = (from * self.heads + head) as u32;
-        for (block, out) in out.chunks_mut(4).enumerate() {
-            for (out, word) in out.iter_mut().zip(key.words(row, block as u32)) {
-                *out = if unit(word) < *rate { 0.0 } else { kept };
-            }
-        }
+        dropout::keep(keys[sequence], (from * self.heads + head) as u32, *rate, out);
     }
 }
 

@@ -7,10 +7,13 @@ mod model_dropout;
 mod one_of;
 mod reorder;
 
+use std::sync::Arc;
+
 use cl_core::StreamKey;
 use cl_core::registry::{Check, Registry, ensure};
 use cl_core::rng::StreamRng;
 use cl_core::views::{At, Drawn, Views};
+use cl_data::Sequences;
 
 pub use crop::CropConfig;
 pub use mask::MaskConfig;
@@ -19,7 +22,7 @@ pub use model_dropout::ModelDropoutConfig;
 pub use one_of::OneOfConfig;
 pub use reorder::ReorderConfig;
 
-use crate::input::{SequenceInput, laid_out};
+use crate::input::SequenceInput;
 
 /// The sequence views of this crate.
 #[must_use]
@@ -51,7 +54,7 @@ fn applied<'a>(
         [] => Vec::new(),
         sequence => choose(at as u32).apply(sequence, clean.items, &mut key.rng(at as u32)),
     });
-    SequenceInput { sequences: laid_out(changed), ..clean.with_other_dropout(name) }
+    SequenceInput { sequences: Arc::new(Sequences::from_rows(changed)), ..clean.with_other_dropout(name) }
 }
 
 /// The same operation on both sides, drawn for each.
