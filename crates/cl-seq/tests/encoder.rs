@@ -88,7 +88,7 @@ fn positions_count_from_the_start_or_from_the_end<B: SequenceBackend>(_backend: 
         let encoder = encoder::<B>(Norm::Post, positions, Pooling::Last);
         let moved = |at: usize| {
             let mut moved = encoder.clone();
-            moved.positions = moved.positions.map(|table| {
+            moved.transformer.positions = moved.transformer.positions.map(|table| {
                 let shape = table.dims();
                 let mut values = table.into_data().to_vec::<f32>().unwrap();
                 values[at * 16] += 1.0;
@@ -104,7 +104,7 @@ fn positions_count_from_the_start_or_from_the_end<B: SequenceBackend>(_backend: 
 
 /// Requests are answered alike in one call or in several; equal passes are computed once, others apart.
 fn answers_do_not_depend_on_who_else_is_asked<B: SequenceBackend>(_backend: &str) {
-    for pooling in [Pooling::Last, Pooling::Mean] {
+    for pooling in [Pooling::Last, Pooling::Mean, Pooling::Flatten] {
         let encoder = encoder::<B>(Norm::Pre, Positions::FromEnd, pooling);
         let clean = input(&[&[1, 2, 3], &[9, 9]]);
         let dropped = SequenceInput { dropout: Some(StreamKey::root(8)), ..clean.clone() };
@@ -131,10 +131,13 @@ fn answers_do_not_depend_on_who_else_is_asked<B: SequenceBackend>(_backend: &str
             error(&values(together[0].clone()), &values(together[4].clone())) > 1e-3,
             "dropout does something"
         );
-        // A whole is the last state, or the mean of the states.
+        // A whole is the last state, or the mean of the states, or all of them at their positions.
         let states = values(states(&encoder, &clean));
         let expected: Vec<f64> = match pooling {
             Pooling::Last => [&states[2 * 16..3 * 16], &states[4 * 16..]].concat(),
+            Pooling::Flatten => {
+                [&[0.0; 9 * 16], &states[..3 * 16], &[0.0; 10 * 16], &states[3 * 16..]].concat()
+            }
             Pooling::Mean => [(0, 3), (3, 5)]
                 .into_iter()
                 .flat_map(|(first, end)| {

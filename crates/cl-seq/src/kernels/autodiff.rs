@@ -26,6 +26,25 @@ impl<B: SequenceBackend> Backward<B, 3> for Attend {
     }
 }
 
+#[derive(Debug)]
+struct Recur;
+
+impl<B: SequenceBackend> Backward<B, 3> for Recur {
+    /// Where sequences begin; gates, weight, bias, and the states that came out.
+    type State = (Box<[usize]>, [FloatTensor<B>; 4]);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (offsets, [gates, weight, bias, states]) = ops.state;
+        let of_inputs = B::recur_backward(&offsets, gates, weight, bias, states, grad);
+        for (node, grad) in ops.parents.into_iter().zip(of_inputs) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
 impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, C> {
     fn attend(
         attention: &Attention,
@@ -41,6 +60,23 @@ impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, 
                 prep.finish((attention.clone(), [q, k, v]), out)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::attend(attention, q, k, v)),
+        }
+    }
+
+    fn recur(
+        offsets: &[usize],
+        gates: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [gates.node.clone(), weight.node.clone(), bias.node.clone()];
+        let [gates, weight, bias] = [gates.primitive, weight.primitive, bias.primitive];
+        match Recur.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let out = B::recur(offsets, gates.clone(), weight.clone(), bias.clone());
+                prep.finish((offsets.into(), [gates, weight, bias, out.clone()]), out)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::recur(offsets, gates, weight, bias)),
         }
     }
 }

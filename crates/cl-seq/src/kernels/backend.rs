@@ -7,7 +7,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 use cl_core::StreamKey;
 
-use super::portable;
+use super::{portable, recurrence};
 use crate::dropout;
 
 /// Who attends to whom: each token to tokens of its own sequence.
@@ -50,7 +50,7 @@ impl Attention {
     }
 }
 
-/// Attention inside sequences.
+/// Attention and gated recurrence inside sequences.
 pub trait SequenceBackend: Backend {
     /// See [`attention`]; `q`, `k`, `v` `[tokens, d]` → `[tokens, d]`.
     fn attend(
@@ -71,6 +71,28 @@ pub trait SequenceBackend: Backend {
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3] {
         portable::attention_backward::<Self>(attention, q, k, v, grad)
+    }
+
+    /// See [`gated_recurrence`]; `gates [tokens, 3h]`, `weight [h, 3h]`, `bias [1, 3h]` → `[tokens, h]`.
+    fn recur(
+        offsets: &[usize],
+        gates: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        recurrence::forward::<Self>(offsets, gates, weight, bias)
+    }
+
+    /// The gradients of [`recur`](Self::recur) for `gates`, `weight` and `bias`, given its output and the gradient of that.
+    fn recur_backward(
+        offsets: &[usize],
+        gates: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        states: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        recurrence::backward::<Self>(offsets, gates, weight, bias, states, grad)
     }
 }
 
@@ -127,4 +149,45 @@ pub fn attention<B: SequenceBackend>(
     }
     let [q, k, v] = [q, k, v].map(|x| x.into_primitive().tensor());
     Tensor::from_primitive(TensorPrimitive::Float(B::attend(attention, q, k, v)))
+}
+
+/// A gated recurrent unit over sequences that lie end to end, each from a state of zeros.
+///
+/// With a, u the columns of `gates` and of `h V + c`, in the order r, z, n:
+///
+/// ```text
+/// r = σ(a_r + u_r)    z = σ(a_z + u_z)    n = tanh(a_n + r ∘ u_n)    h′ = (1 − z) ∘ n + z ∘ h
+/// ```
+///
+/// # Shapes
+/// - gates (the inputs' share): `[tokens, 3 hidden]`, weight V: `[hidden, 3 hidden]`, bias c: `[1, 3 hidden]` →
+///   `[tokens, hidden]`, the state after each token
+///
+/// # Source
+/// Cho et al. 2014 (arXiv 1406.1078), with the gates as PyTorch's `GRU` has them.
+///
+/// # Cost
+/// O(tokens · hidden²), in as many products as the longest sequence has tokens, each over the sequences that are as long.
+///
+/// # Panics
+/// If the shapes do not belong together.
+#[track_caller]
+#[must_use]
+pub fn gated_recurrence<B: SequenceBackend>(
+    offsets: &[usize],
+    gates: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    bias: Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    let [hidden, columns] = weight.dims();
+    let tokens = offsets.last().copied().unwrap_or(0);
+    assert!(
+        columns == 3 * hidden && gates.dims() == [tokens, columns] && bias.dims() == [1, columns],
+        "gates of {tokens} tokens are {:?}, the weight {:?}, the bias {:?}",
+        gates.dims(),
+        weight.dims(),
+        bias.dims()
+    );
+    let [gates, weight, bias] = [gates, weight, bias].map(|x| x.into_primitive().tensor());
+    Tensor::from_primitive(TensorPrimitive::Float(B::recur(offsets, gates, weight, bias)))
 }

@@ -1,5 +1,5 @@
-//! Attention inside sequences as a backend extension: a portable body in plain Burn operations, a host kernel on slices
-//! for burn-flex and burn-ndarray, a hand-written backward for `Autodiff`.
+//! Attention and gated recurrence inside sequences as a backend extension: a portable body in plain Burn operations, for attention a host
+//! kernel on slices for burn-flex and burn-ndarray, a hand-written backward for `Autodiff`.
 
 mod autodiff;
 mod backend;
@@ -12,5 +12,6 @@ mod host;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 pub mod portable;
+mod recurrence;
 
-pub use backend::{Attention, SequenceBackend, attention};
+pub use backend::{Attention, SequenceBackend, attention, gated_recurrence};

@@ -1,0 +1,79 @@
+//! A transformer over sequences that lie end to end: what SASRec and BERT4Rec have in common.
+
+mod block;
+mod config;
+
+use burn::module::{Module, Param};
+use burn::nn::LayerNorm;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Device, Tensor};
+use cl_core::StreamKey;
+
+pub(crate) use block::{gelu, norm};
+pub(crate) use config::TransformerConfig;
+pub use config::{Activation, Norm};
+
+use crate::kernels::SequenceBackend;
+use crate::pass::{Pass, Reading, indices};
+use block::Block;
+
+/// Embeddings of items and positions, and blocks.
+#[derive(Module, Debug)]
+pub struct Transformer<B: Backend> {
+    /// `[items + 1, d]`; the last row is the mask token.
+    pub items: Param<Tensor<B, 2>>,
+    /// `[max_length, d]`
+    pub positions: Param<Tensor<B, 2>>,
+    first_norm: Option<LayerNorm<B>>,
+    blocks: Vec<Block<B>>,
+    last_norm: Option<LayerNorm<B>>,
+    #[module(skip)]
+    config: TransformerConfig,
+}
+
+impl TransformerConfig {
+    /// With initial parameters drawn from `key`.
+    pub(crate) fn init<B: Backend>(self, items: usize, key: StreamKey, device: &Device<B>) -> Transformer<B> {
+        let matrix = |name: &str, shape| self.init.matrix(shape, self.init_scale, key.child(name), device);
+        let block = |at| Block::new(&self, key.child("block").at(at as u64), device);
+        Transformer {
+            items: matrix("items", [items + 1, self.dim]),
+            positions: matrix("positions", [self.max_length, self.dim]),
+            first_norm: (self.norm == Norm::Post).then(|| norm(&self, device)),
+            blocks: (0..self.blocks).map(block).collect(),
+            last_norm: (self.norm != Norm::Post).then(|| norm(&self, device)),
+            config: self,
+        }
+    }
+}
+
+impl<B: SequenceBackend> Transformer<B> {
+    /// How it reads sequences.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            items: self.items.val().dims()[0] - 1,
+            longest: self.config.max_length,
+            positions: self.config.positions,
+        }
+    }
+
+    /// The state after each token of a pass, `[tokens, d]`.
+    pub(crate) fn states(&self, pass: &Pass) -> Tensor<B, 2> {
+        let (config, device) = (&self.config, self.items.val().device());
+        let items = self.items.val().select(0, indices::<B>(pass.items.clone(), &device));
+        let scale = if config.scale_embeddings { (config.dim as f64).sqrt() } else { 1.0 };
+        let positions = self.positions.val().select(0, indices::<B>(pass.positions.clone(), &device));
+        let mut x = items.mul_scalar(scale) + positions; // [tokens, d]
+        if let Some(norm) = &self.first_norm {
+            x = norm.forward(x);
+        }
+        x = pass.layout.drop(x, config.dropout, "embedding", 0);
+        for (layer, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x, &pass.layout, config, layer);
+        }
+        match &self.last_norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
+    }
+}
