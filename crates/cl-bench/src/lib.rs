@@ -23,7 +23,7 @@ pub use backend::{EvalBackend, OnBackend, TrainBackend, on_backend};
 pub use cli::{main, main_with};
 pub use components::{Builtin, Catalogue, Components};
 pub use config::Experiment;
-pub use encoders::{EncoderSlot, Fit, Graph, Kind, Trainable};
+pub use encoders::{EncoderSlot, Fit, Graph, Kind, Sequence, Trainable};
 pub use error::Error;
 pub use folder::{IfThere, RunFolder};
 pub use ranker::{ByEmbeddings, ByScores, Embeddings, Ranker};

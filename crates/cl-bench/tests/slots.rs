@@ -25,6 +25,9 @@ use common::repository;
 /// The slots that the matrix runs over, as tables of an experiment.
 const SLOTS: [&str; 6] = ["encoder", "views", "contrast", "negatives", "objective", "projection"];
 
+/// Objectives that sample many negatives unless they are told otherwise.
+const SAMPLES: [&str; 2] = ["gbce", "sampled_softmax"];
+
 fn names<T: ?Sized>(registry: &Registry<T>) -> Vec<&'static str> {
     registry.list().map(|(name, _)| name).collect()
 }
@@ -103,8 +106,10 @@ struct Bed<B: TrainBackend> {
 
 impl<B: TrainBackend> Bed<B> {
     fn read(&self, cell: &[&str]) -> Result<Experiment<B>, String> {
-        let tables: Vec<String> =
-            SLOTS.iter().zip(cell).map(|(slot, name)| format!("[{slot}]\ntype = \"{name}\"\n")).collect();
+        // Few negatives: what is looked at does not depend on their number.
+        let few = |name: &str| if SAMPLES.contains(&name) { "negatives_per_positive = 2\n" } else { "" };
+        let table = |(slot, name): (&&str, &&str)| format!("[{slot}]\ntype = \"{name}\"\n{}", few(name));
+        let tables: Vec<String> = SLOTS.iter().zip(cell).map(table).collect();
         // Plain descent: a parameter moves by its gradient, so that it is finite exactly where the gradient is.
         let text = format!(
             "name = \"cell\"\n[data]\nsynthetic = {{}}\n[split]\ntype = \"leave_one_out\"\n{}[optimizer]\ntype = \"sgd\"\n\

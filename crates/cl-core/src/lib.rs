@@ -25,6 +25,7 @@ pub mod optimizer;
 pub mod projection;
 pub mod registry;
 pub mod rng;
+pub mod sampling;
 pub mod schedule;
 pub mod simd;
 pub mod source;

@@ -104,6 +104,9 @@ pub trait Source: Send {
     /// The batch of a step, with `negatives` sampled for each positive; a function of the position alone.
     fn batch(&mut self, at: At, negatives: usize) -> Batch;
 
+    /// ln of how likely each negative of a batch was drawn for its anchor, in their order.
+    fn log_q(&self, batch: &Batch) -> Vec<f32>;
+
     /// The unperturbed input of a batch.
     fn clean(&self, batch: &Batch) -> Self::Input;
 

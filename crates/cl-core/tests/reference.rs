@@ -155,6 +155,60 @@ fn bce(tables: &[Rows]) -> Answer {
     (loss, grads)
 }
 
+/// t = 0.75 among 9 items; the positive's score is turned as the paper's equation 7 does: ln of 1 / (σ^−β − 1).
+fn gbce(tables: &[Rows]) -> Answer {
+    let [users, positives, negatives] = tables else { unreachable!() };
+    let (n, k) = (users.len() as f64, negatives.len() / users.len());
+    let share = k as f64 / 8.0;
+    let beta = share * (0.75 * (1.0 - 1.0 / share) + 1.0 / share);
+    let mut grads: Vec<Rows> = tables.iter().map(zeros_like).collect();
+    let mut loss = 0.0;
+    for (row, positive) in positives.iter().enumerate() {
+        let sigma = 1.0 / (1.0 + (-dot(&users[row], positive)).exp());
+        let turned = (1.0 / (sigma.powf(-beta) - 1.0)).ln();
+        loss += (-turned).exp().ln_1p() / n / (k + 1) as f64;
+        let slope = -beta * (1.0 - sigma) / n / (k + 1) as f64;
+        add(&mut grads[0][row], slope, positive);
+        add(&mut grads[1][row], slope, &users[row]);
+    }
+    for (row, negative) in negatives.iter().enumerate() {
+        let x = dot(&users[row / k], negative);
+        loss += x.exp().ln_1p() / n / (k + 1) as f64;
+        let slope = 1.0 / (1.0 + (-x).exp()) / n / (k + 1) as f64;
+        add(&mut grads[0][row / k], slope, negative);
+        add(&mut grads[2][row], slope, &users[row / k]);
+    }
+    (loss, grads)
+}
+
+/// Any numbers that could be logarithms of probabilities.
+fn log_q(row: usize) -> f64 {
+    -0.5 - 0.37 * (row % 11) as f64
+}
+
+fn sampled_softmax(tables: &[Rows], corrected: bool) -> Answer {
+    let [users, positives, negatives] = tables else { unreachable!() };
+    let (n, k) = (users.len() as f64, negatives.len() / users.len());
+    let mut grads: Vec<Rows> = tables.iter().map(zeros_like).collect();
+    let mut loss = 0.0;
+    for (row, user) in users.iter().enumerate() {
+        let own = row * k..(row + 1) * k;
+        let off = |at: usize| if corrected { log_q(at) + (k as f64).ln() } else { 0.0 };
+        let weights: Vec<f64> = own.clone().map(|at| (dot(user, &negatives[at]) - off(at)).exp()).collect();
+        let positive = dot(user, &positives[row]).exp();
+        let all = positive + weights.iter().sum::<f64>();
+        loss += (all.ln() - positive.ln()) / n;
+        let slope = (positive / all - 1.0) / n;
+        add(&mut grads[0][row], slope, &positives[row]);
+        add(&mut grads[1][row], slope, user);
+        for (at, weight) in own.zip(&weights) {
+            add(&mut grads[0][row], weight / all / n, &negatives[at]);
+            add(&mut grads[2][at], weight / all / n, user);
+        }
+    }
+    (loss, grads)
+}
+
 /// Anchor i takes item i mod m of the catalogue.
 fn cross_entropy(tables: &[Rows]) -> Answer {
     let [anchors, catalogue] = tables else { unreachable!() };
@@ -323,6 +377,8 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
                         positives: t[1].clone(),
                         negatives,
                         catalogue: None,
+                        log_q: None,
+                        items: 9,
                     })
                 },
             );
@@ -333,8 +389,14 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
             let rows = Tensor::from_data(burn::tensor::TensorData::new(rows, [n]), &t[0].device());
             let (positives, negatives) =
                 (t[1].clone().select(0, rows), Tensor::zeros([0, dim], &t[0].device()));
-            let batch =
-                Triples { anchors: t[0].clone(), positives, negatives, catalogue: Some(t[1].clone()) };
+            let batch = Triples {
+                anchors: t[0].clone(),
+                positives,
+                negatives,
+                catalogue: Some(t[1].clone()),
+                log_q: None,
+                items: 9,
+            };
             Reduction::Mean.apply(objective::cross_entropy(batch))
         });
         for k in [1, 3] {
@@ -348,7 +410,7 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
                     &|t| {
                         let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
                         Reduction::Mean.apply(objective::bpr(
-                            Triples { anchors, positives, negatives, catalogue: None },
+                            Triples { anchors, positives, negatives, catalogue: None, log_q: None, items: 9 },
                             form,
                         ))
                     },
@@ -356,9 +418,25 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
             }
             check::<B>(&mut worst, &format!("BCE {size} k {k}"), &three, &bce, &|t| {
                 let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
-                let batch = Triples { anchors, positives, negatives, catalogue: None };
+                let batch = Triples { anchors, positives, negatives, catalogue: None, log_q: None, items: 9 };
                 Reduction::Mean.apply(objective::bce(batch))
             });
+            check::<B>(&mut worst, &format!("gBCE {size} k {k}"), &three, &gbce, &|t| {
+                let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
+                let batch = Triples { anchors, positives, negatives, catalogue: None, log_q: None, items: 9 };
+                Reduction::Mean.apply(objective::gbce(batch, 0.75))
+            });
+            for corrected in [false, true] {
+                let name = format!("sampled softmax {size} k {k}, log q {corrected}");
+                check::<B>(&mut worst, &name, &three, &|tables| sampled_softmax(tables, corrected), &|t| {
+                    let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
+                    let q: Vec<f64> = (0..n * k).map(log_q).collect();
+                    let q = tensor(&q, [n, k]);
+                    let log_q = corrected.then_some(q);
+                    let batch = Triples { anchors, positives, negatives, catalogue: None, log_q, items: 9 };
+                    Reduction::Mean.apply(objective::sampled_softmax(batch))
+                });
+            }
             for form in [L2Form::Squared, L2Form::Norm] {
                 let penalty = L2 {
                     weight: 0.3,

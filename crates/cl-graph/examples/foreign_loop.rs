@@ -9,6 +9,7 @@ use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use cl_core::contrast::{Reduction, Similarity, info_nce};
 use cl_core::objective::{BprForm, Triples, bpr};
 use cl_core::registry::Component;
+use cl_core::sampling::Sampling;
 use cl_core::source::Source;
 use cl_core::views::{At, Views};
 use cl_core::{Encoder, Request, StreamKey};
@@ -35,7 +36,13 @@ fn graph() -> BipartiteGraph {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     type Train = Autodiff<Flex>;
     let (graph, key) = (Arc::new(graph()), StreamKey::root(2024));
-    let mut source = GraphSource::new(graph.clone(), Normalization::Symmetric, Sampler::Edges, 256, true)?;
+    let mut source = GraphSource::new(
+        graph.clone(),
+        Normalization::Symmetric,
+        Sampler::Edges,
+        256,
+        Some(Sampling::Uniform),
+    )?;
     let mut views: Box<dyn Views<GraphInput>> = CrossLayerConfig { layer: 1, noise: 0.2 }.build();
     let config = LightGcnConfig { dim: 32, include_layer_zero: false, ..LightGcnConfig::default() };
     let mut encoder = config.init::<Train>(&graph, key, &Default::default());
@@ -55,7 +62,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             // One pass over the graph answers all seven requests.
             let mut rows = encoder.encode(&[&requests[..], &pairs.concat()].concat()).into_iter();
             let mut next = || rows.next().unwrap_or_else(|| unreachable!("one answer a request"));
-            let triples = Triples { anchors: next(), positives: next(), negatives: next(), catalogue: None };
+            let triples = Triples {
+                anchors: next(),
+                positives: next(),
+                negatives: next(),
+                catalogue: None,
+                log_q: None,
+                items: 9,
+            };
             let mut loss = Reduction::Mean.apply(bpr(triples, BprForm::Softplus));
             for _ in ["users", "items"] {
                 loss = loss

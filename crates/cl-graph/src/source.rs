@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cl_core::rng::permutation;
+use cl_core::sampling::{ItemSampler, Sampling};
 use cl_core::source::{Batch, Group, Pairing, Past, Sides, Source, Tables};
 use cl_core::views::At;
 use cl_core::{Request, Rows, StreamKey};
@@ -33,7 +34,7 @@ pub enum Sampler {
 pub enum SourceError {
     /// There is no interaction.
     Empty,
-    /// This user took every item, so that there is no negative to sample.
+    /// This user took every item that could be drawn, so that there is no negative to sample.
     NoNegative {
         /// The user's row.
         user: usize,
@@ -48,8 +49,8 @@ impl fmt::Display for SourceError {
             Self::Empty => f.write_str("the training part holds no interaction"),
             Self::NoNegative { user, items } => write!(
                 f,
-                "the user of row {user} took all {items} items, so that no negative can be sampled; remove the user or \
-                 use an objective without negatives"
+                "the user of row {user} took all of the {items} items that could be drawn, so that no negative can be \
+                 sampled; remove the user or use an objective without negatives"
             ),
         }
     }
@@ -57,7 +58,7 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// Batches over a user-item graph; a clone shares the graph. Negatives are uniform over the items that the user did not take.
+/// Batches over a user-item graph; a clone shares the graph. Negatives are items that the user did not take.
 #[derive(Clone)]
 pub struct GraphSource {
     graph: Arc<BipartiteGraph>,
@@ -66,6 +67,7 @@ pub struct GraphSource {
     batch_size: usize,
     /// Users who can be drawn, for `users`.
     active: Arc<[u32]>,
+    negatives: Option<ItemSampler>,
     /// The epoch's order of edges, for `edges`.
     order: Option<(StreamKey, Vec<u32>)>,
     /// The user of each edge.
@@ -77,21 +79,24 @@ impl GraphSource {
     ///
     /// # Errors
     ///
-    /// An empty graph; with `negatives`, a user who took every item.
+    /// An empty graph; with `negatives`, the law they are drawn from, a user who took every item that could be drawn.
     pub fn new(
         graph: Arc<BipartiteGraph>,
         weighting: impl Into<Weighting>,
         sampler: Sampler,
         batch_size: usize,
-        negatives: bool,
+        negatives: Option<Sampling>,
     ) -> Result<Self, SourceError> {
         if graph.edges() == 0 {
             return Err(SourceError::Empty);
         }
-        let items = graph.items();
-        if let Some(user) = (0..graph.users()).find(|&user| negatives && graph.items_of(user).len() == items)
-        {
-            return Err(SourceError::NoNegative { user, items });
+        let users = graph.users();
+        let counts: Vec<u32> = (0..graph.items()).map(|item| graph.users_of(item).len() as u32).collect();
+        let negatives = negatives.map(|sampling| ItemSampler::new(sampling, &counts));
+        let without =
+            |sampler: &ItemSampler| sampler.without_negative((0..users).map(|user| graph.items_of(user)));
+        if let Some(user) = negatives.as_ref().and_then(without) {
+            return Err(SourceError::NoNegative { user, items: graph.items() });
         }
         let active =
             (0..graph.users() as u32).filter(|&user| !graph.items_of(user as usize).is_empty()).collect();
@@ -99,7 +104,13 @@ impl GraphSource {
             .flat_map(|user| std::iter::repeat_n(user as u32, graph.items_of(user).len()))
             .collect();
         let clean = GraphInput::clean(Adjacency::new(graph.clone(), weighting));
-        Ok(Self { graph, clean, sampler, batch_size, active, order: None, edge_users })
+        Ok(Self { graph, clean, sampler, batch_size, active, negatives, order: None, edge_users })
+    }
+
+    fn sampler(&self) -> &ItemSampler {
+        self.negatives
+            .as_ref()
+            .unwrap_or_else(|| panic!("negatives are asked of a source that was made without"))
     }
 
     /// The numbers of the batch's interactions within the epoch.
@@ -144,27 +155,14 @@ impl Source for GraphSource {
     fn batch(&mut self, at: At, negatives: usize) -> Batch {
         let pairs = self.pairs(at);
         let users = self.graph.users() as u32;
-        let items = self.graph.items() as u32;
-        let key = at.step_key().child("negatives");
+        let (source, key) = (&*self, at.step_key().child("negatives"));
         let negatives = pairs
             .iter()
             .enumerate()
             .flat_map(|(row, &(user, _))| {
                 let mut rng = key.rng(row as u32);
-                let graph = &self.graph;
-                // A source made without negatives has not refused such users, and would search for ever.
-                assert!(
-                    negatives == 0 || graph.items_of(user as usize).len() < items as usize,
-                    "user {user} took all {items} items and has no negative"
-                );
-                (0..negatives).map(move |_| {
-                    loop {
-                        let item = rng.random_range(0..items);
-                        if !graph.contains(user as usize, item) {
-                            break users + item;
-                        }
-                    }
-                })
+                let has = move |item| source.graph.contains(user as usize, item);
+                (0..negatives).map(move |_| users + source.sampler().draw_other(&mut rng, has))
             })
             .collect();
         Batch {
@@ -174,6 +172,17 @@ impl Source for GraphSource {
             instances: [].into(),
             key: at.step_key(),
         }
+    }
+
+    fn log_q(&self, batch: &Batch) -> Vec<f32> {
+        let users = self.graph.users() as u32;
+        let k = batch.negatives.len() / batch.anchors.len().max(1);
+        let rows: Vec<u32> = batch.negatives.iter().map(|row| row - users).collect();
+        let of = |(user, items): (u32, &[u32])| -> Vec<f32> {
+            let has = self.graph.items_of(user as usize);
+            self.sampler().log_probabilities(items.iter().copied(), has).collect()
+        };
+        batch.anchors.iter().zip(rows.chunks(k.max(1))).flat_map(of).collect()
     }
 
     fn clean(&self, _batch: &Batch) -> GraphInput {
@@ -225,7 +234,8 @@ mod tests {
     use crate::bipartite::tests::small;
 
     fn source(sampler: Sampler, batch: usize) -> GraphSource {
-        GraphSource::new(Arc::new(small()), Normalization::Symmetric, sampler, batch, true).unwrap()
+        GraphSource::new(Arc::new(small()), Normalization::Symmetric, sampler, batch, Some(Sampling::Uniform))
+            .unwrap()
     }
 
     fn at(epoch: u64, step: u64) -> At {
@@ -303,9 +313,15 @@ mod tests {
         let make = |graph: BipartiteGraph, negatives| {
             GraphSource::new(Arc::new(graph), Normalization::Symmetric, Sampler::Edges, 4, negatives).err()
         };
-        assert_eq!(make(BipartiteGraph::new(&[0, 0], &[], 2), true), Some(SourceError::Empty));
+        assert_eq!(
+            make(BipartiteGraph::new(&[0, 0], &[], 2), Some(Sampling::Uniform)),
+            Some(SourceError::Empty)
+        );
         let greedy = || BipartiteGraph::new(&[0, 2], &[0, 1], 2);
-        assert_eq!(make(greedy(), true), Some(SourceError::NoNegative { user: 0, items: 2 }));
-        assert_eq!(make(greedy(), false), None);
+        assert_eq!(
+            make(greedy(), Some(Sampling::Uniform)),
+            Some(SourceError::NoNegative { user: 0, items: 2 })
+        );
+        assert_eq!(make(greedy(), None), None);
     }
 }

@@ -6,7 +6,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::{Int, Tensor, activation::log_softmax};
 use cl_core::{Encoder, Request, Rows, StreamKey};
-use cl_seq::{SasRecConfig, SequenceInput};
+use cl_seq::{SasRecConfig, SequenceEncoder, SequenceInput};
 
 type B = Autodiff<Flex>;
 const ITEMS: u32 = 30;

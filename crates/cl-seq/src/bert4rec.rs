@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{check_dropout, check_heads, check_init_scale, check_range};
 use crate::encode::{States, encode};
+use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
 use crate::kernels::SequenceBackend;
@@ -113,23 +114,6 @@ impl Bert4RecConfig {
         check_init_scale(self.scale())
     }
 
-    /// What the encoder reads of its input.
-    #[must_use]
-    pub fn senses(&self) -> Senses {
-        Senses {
-            structure: true,
-            noise: self.dropout > 0.0 || self.attention_dropout() > 0.0,
-            layers: 0,
-            final_is: None,
-        }
-    }
-
-    /// Numbers that stand for a sequence in a contrast.
-    #[must_use]
-    pub fn whole_width(&self) -> usize {
-        self.pooling.width(self.max_length, self.dim)
-    }
-
     fn transformer(&self) -> TransformerConfig {
         TransformerConfig {
             dim: self.dim,
@@ -148,9 +132,31 @@ impl Bert4RecConfig {
             init_scale: self.scale(),
         }
     }
+}
 
-    /// The encoder of a catalogue of `items` items with initial parameters drawn from `key`.
-    pub fn init<B: Backend>(&self, items: usize, key: StreamKey, device: &Device<B>) -> Bert4Rec<B> {
+impl SequenceEncoder for Bert4RecConfig {
+    type Encoder<B: SequenceBackend> = Bert4Rec<B>;
+
+    const CAUSAL: bool = false;
+
+    fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    fn whole_width(&self) -> usize {
+        self.pooling.width(self.max_length, self.dim)
+    }
+
+    fn senses(&self) -> Senses {
+        Senses {
+            structure: true,
+            noise: self.dropout > 0.0 || self.attention_dropout() > 0.0,
+            layers: 0,
+            final_is: None,
+        }
+    }
+
+    fn init<B: SequenceBackend>(&self, items: usize, key: StreamKey, device: &Device<B>) -> Bert4Rec<B> {
         let (dim, scale) = (self.dim, self.scale());
         let transform = || Transform {
             linear: self.init.linear([dim, dim], scale, key.child("transform"), device),

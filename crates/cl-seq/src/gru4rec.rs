@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{check_dropout, check_init_scale, check_range};
 use crate::encode::{States, encode};
+use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
 use crate::kernels::{SequenceBackend, gated_recurrence};
@@ -90,21 +91,26 @@ impl Gru4RecConfig {
         check_dropout("dropout", self.dropout)?;
         check_init_scale(self.scale())
     }
+}
 
-    /// What the encoder reads of its input.
-    #[must_use]
-    pub fn senses(&self) -> Senses {
-        Senses { structure: true, noise: self.dropout > 0.0, layers: 0, final_is: None }
+impl SequenceEncoder for Gru4RecConfig {
+    type Encoder<B: SequenceBackend> = Gru4Rec<B>;
+
+    const CAUSAL: bool = true;
+
+    fn max_length(&self) -> usize {
+        self.max_length
     }
 
-    /// Numbers that stand for a sequence in a contrast.
-    #[must_use]
-    pub fn whole_width(&self) -> usize {
+    fn whole_width(&self) -> usize {
         self.pooling.width(self.max_length, self.dim)
     }
 
-    /// The encoder of a catalogue of `items` items with initial parameters drawn from `key`.
-    pub fn init<B: Backend>(&self, items: usize, key: StreamKey, device: &Device<B>) -> Gru4Rec<B> {
+    fn senses(&self) -> Senses {
+        Senses { structure: true, noise: self.dropout > 0.0, layers: 0, final_is: None }
+    }
+
+    fn init<B: SequenceBackend>(&self, items: usize, key: StreamKey, device: &Device<B>) -> Gru4Rec<B> {
         let (dim, hidden, scale) = (self.dim, self.hidden, self.scale());
         let table = |name: &str, rows| self.init.matrix([rows, dim], scale, key.child(name), device);
         let linear = |key, shape| self.init.linear(shape, scale, key, device);

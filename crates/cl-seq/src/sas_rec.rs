@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{check_dropout, check_heads, check_init_scale, check_range};
 use crate::encode::{States, encode};
+use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
 use crate::kernels::SequenceBackend;
@@ -116,23 +117,6 @@ impl SasRecConfig {
         check_init_scale(self.scale())
     }
 
-    /// Numbers that stand for a sequence in a contrast.
-    #[must_use]
-    pub fn whole_width(&self) -> usize {
-        self.pooling.width(self.max_length, self.dim)
-    }
-
-    /// What the encoder reads of its input.
-    #[must_use]
-    pub fn senses(&self) -> Senses {
-        Senses {
-            structure: true,
-            noise: self.dropout > 0.0 || self.attention_dropout() > 0.0,
-            layers: 0,
-            final_is: None,
-        }
-    }
-
     fn transformer(&self) -> TransformerConfig {
         TransformerConfig {
             dim: self.dim,
@@ -151,9 +135,31 @@ impl SasRecConfig {
             init_scale: self.scale(),
         }
     }
+}
 
-    /// The encoder of a catalogue of `items` items with initial parameters drawn from `key`.
-    pub fn init<B: Backend>(&self, items: usize, key: StreamKey, device: &Device<B>) -> SasRec<B> {
+impl SequenceEncoder for SasRecConfig {
+    type Encoder<B: SequenceBackend> = SasRec<B>;
+
+    const CAUSAL: bool = true;
+
+    fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    fn whole_width(&self) -> usize {
+        self.pooling.width(self.max_length, self.dim)
+    }
+
+    fn senses(&self) -> Senses {
+        Senses {
+            structure: true,
+            noise: self.dropout > 0.0 || self.attention_dropout() > 0.0,
+            layers: 0,
+            final_is: None,
+        }
+    }
+
+    fn init<B: SequenceBackend>(&self, items: usize, key: StreamKey, device: &Device<B>) -> SasRec<B> {
         let untied =
             || self.init.matrix([items, self.dim], self.scale(), key.child("compared items"), device);
         SasRec {

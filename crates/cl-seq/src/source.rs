@@ -1,28 +1,30 @@
 //! Training data of the sequence family: what comes next.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use cl_core::rng::permutation;
+use cl_core::sampling::{ItemSampler, Sampling};
 use cl_core::source::{Batch, Group, Pairing, Past, Source, Tables, Targets};
 use cl_core::views::At;
 use cl_core::{Request, Rows, StreamKey};
 use cl_data::{Sequences, UserItems};
-use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
 use crate::input::SequenceInput;
+use crate::masking::Masking;
 
 /// What an instance of the training data is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Instances {
     /// The newest events of a user, one instance a user (SASRec, S3-Rec).
     #[default]
     Windows,
     /// Every beginning of a user's events, from two events on (RecBole, DuoRec).
     Prefixes,
+    /// The newest events of a user, some of them masked; these are foretold, from the states of their masks (BERT4Rec).
+    Masked(Masking),
 }
 
 /// Training data that cannot be sampled.
@@ -31,7 +33,7 @@ pub enum Instances {
 pub enum SourceError {
     /// No user has two events, one to foretell the other.
     Empty,
-    /// This user has every item, so that there is no negative to sample.
+    /// This user has every item that could be drawn, so that there is no negative to sample.
     NoNegative {
         /// The user's row.
         user: usize,
@@ -48,8 +50,8 @@ impl fmt::Display for SourceError {
             }
             Self::NoNegative { user, items } => write!(
                 f,
-                "the user of row {user} has all {items} items, so that no negative can be sampled; remove the user or \
-                 use an objective without negatives"
+                "the user of row {user} has all of the {items} items that could be drawn, so that no negative can be \
+                 sampled; remove the user or use an objective without negatives"
             ),
         }
     }
@@ -68,11 +70,11 @@ pub struct Batching {
     pub instances: Instances,
     /// Which of its events are foretold.
     pub targets: Targets,
-    /// Whether negatives will be sampled.
-    pub negatives: bool,
+    /// The law of the negatives, if they will be sampled.
+    pub negatives: Option<Sampling>,
 }
 
-/// Batches over sequences; a clone shares them. Negatives are uniform over the items that the user has not in training.
+/// Batches over sequences; a clone shares them. Negatives are items that the user has not in training.
 #[derive(Debug, Clone)]
 pub struct SequenceSource {
     train: Arc<Sequences>,
@@ -83,6 +85,7 @@ pub struct SequenceSource {
     /// User and number of events of each instance.
     instances: Arc<[(u32, u32)]>,
     batching: Batching,
+    negatives: Option<ItemSampler>,
     /// The epoch's order of instances.
     order: Option<(StreamKey, Vec<u32>)>,
 }
@@ -95,7 +98,7 @@ impl SequenceSource {
     ///
     /// # Errors
     ///
-    /// No user with two events; with `batching.negatives`, a user who has every item.
+    /// No user with two events; with `batching.negatives`, a user who has every item that could be drawn.
     ///
     /// # Panics
     ///
@@ -113,7 +116,7 @@ impl SequenceSource {
         let instances = (0..users as u32).flat_map(|user| {
             let events = train.of(user as usize).len() as u32;
             let first = match batching.instances {
-                Instances::Windows => events.max(2),
+                Instances::Windows | Instances::Masked(_) => events.max(2),
                 Instances::Prefixes => 2,
             };
             (first..=events).map(move |events| (user, events))
@@ -122,21 +125,53 @@ impl SequenceSource {
         if instances.is_empty() {
             return Err(SourceError::Empty);
         }
-        let all = |user: &usize| taken.of(*user).len() == items;
-        if let Some(user) = (0..users).find(all).filter(|_| batching.negatives) {
+        let mut counts = vec![0; items];
+        (0..users).flat_map(|user| train.of(user)).for_each(|&item| counts[item as usize] += 1);
+        let negatives = batching.negatives.map(|sampling| ItemSampler::new(sampling, &counts));
+        let without = |sampler: &ItemSampler| sampler.without_negative((0..users).map(|user| taken.of(user)));
+        if let Some(user) = negatives.as_ref().and_then(without) {
             return Err(SourceError::NoNegative { user, items });
         }
         let taken = Arc::new(taken);
-        Ok(Self { train, whole, items: items as u32, taken, instances, batching, order: None })
+        Ok(Self { train, whole, items: items as u32, taken, instances, batching, negatives, order: None })
     }
 
-    /// The events of an instance: those that are read, and the one that follows each of them.
-    fn events(&self, instance: u32) -> (u32, &[u32], &[u32]) {
+    /// A batch's instance `at`: its user, what is read, and which of its states foretell which item.
+    fn instance(&self, at: u32, instance: u32, key: StreamKey) -> Instance<'_> {
         let (user, events) = self.instances[instance as usize];
         let events = &self.train.of(user as usize)[..events as usize];
-        let first = (events.len() - 1).saturating_sub(self.batching.max_length);
-        let window = &events[first..];
-        (user, &window[..window.len() - 1], &window[1..])
+        let longest = self.batching.max_length;
+        if let Instances::Masked(masking) = self.batching.instances {
+            let events = &events[events.len().saturating_sub(longest)..];
+            let masked = masking.draw(events.len(), key.child("mask"), at);
+            let mut read = events.to_vec();
+            masked.iter().for_each(|&place| read[place] = self.items);
+            let foretold = masked.into_iter().map(|place| (place, events[place])).collect();
+            return Instance { user, read: read.into(), foretold };
+        }
+        let window = &events[(events.len() - 1).saturating_sub(longest)..];
+        let (read, next) = (&window[..window.len() - 1], &window[1..]);
+        let first = match self.batching.targets {
+            Targets::All => 0,
+            Targets::Last => read.len() - 1,
+        };
+        let foretold = (first..read.len()).map(|place| (place, next[place])).collect();
+        Instance { user, read: read.into(), foretold }
+    }
+
+    fn sampler(&self) -> &ItemSampler {
+        self.negatives
+            .as_ref()
+            .unwrap_or_else(|| panic!("negatives are asked of a source that was made without"))
+    }
+
+    /// All instances of a batch.
+    fn instances<'a>(
+        &'a self,
+        instances: &'a [u32],
+        key: StreamKey,
+    ) -> impl Iterator<Item = Instance<'a>> + 'a {
+        (0..).zip(instances).map(move |(at, &instance)| self.instance(at, instance, key))
     }
 
     /// The instances of a batch.
@@ -149,19 +184,14 @@ impl SequenceSource {
         let start = at.step as usize * self.batching.batch_size;
         order[start..(start + self.batching.batch_size).min(order.len())].into()
     }
+}
 
-    /// An item that the user has not in training.
-    fn negative(&self, user: u32, rng: &mut impl RngExt) -> u32 {
-        // A source made without negatives has not refused such users, and would search for ever.
-        let (has, items) = (self.taken.of(user as usize).len(), self.items);
-        assert!(has < items as usize, "user {user} has all {items} items and no negative");
-        loop {
-            let item = rng.random_range(0..items);
-            if !self.taken.contains(user as usize, item) {
-                return item;
-            }
-        }
-    }
+/// What a batch makes of an instance.
+struct Instance<'a> {
+    user: u32,
+    read: Cow<'a, [u32]>,
+    /// A place of what is read, and the item that its state foretells.
+    foretold: Vec<(usize, u32)>,
 }
 
 impl Source for SequenceSource {
@@ -177,29 +207,37 @@ impl Source for SequenceSource {
         let key = at.step_key();
         let (mut anchors, mut positives, mut sampled) = (Vec::new(), Vec::new(), Vec::new());
         let mut event = 0;
-        for &instance in instances.iter() {
-            let (user, read, next) = self.events(instance);
-            let foretold = match self.batching.targets {
-                Targets::All => 0..read.len(),
-                Targets::Last => read.len() - 1..read.len(),
-            };
-            for place in foretold {
+        for Instance { user, read, foretold } in self.instances(&instances, key) {
+            let has = |item| self.taken.contains(user as usize, item);
+            for (place, item) in foretold {
                 let mut rng = key.child("negatives").rng(positives.len() as u32);
                 anchors.push(first + event + place as u32);
-                positives.push(next[place]);
-                sampled.extend((0..negatives).map(|_| self.negative(user, &mut rng)));
+                positives.push(item);
+                sampled.extend((0..negatives).map(|_| self.sampler().draw_other(&mut rng, has)));
             }
             event += read.len() as u32;
         }
         let [anchors, positives, negatives] =
             [anchors, positives, sampled].map(|rows| Rows::List(rows.into()));
-        Batch { anchors, positives, negatives, instances, key: key.child("dropout") }
+        Batch { anchors, positives, negatives, instances, key }
+    }
+
+    fn log_q(&self, batch: &Batch) -> Vec<f32> {
+        let k = batch.negatives.len() / batch.anchors.len().max(1);
+        let mut negatives = batch.negatives.iter();
+        let of = |Instance { user, foretold, .. }: Instance<'_>| -> Vec<f32> {
+            let own: Vec<u32> = negatives.by_ref().take(k * foretold.len()).collect();
+            self.sampler().log_probabilities(own, self.taken.of(user as usize)).collect()
+        };
+        self.instances(&batch.instances, batch.key).flat_map(of).collect()
     }
 
     fn clean(&self, batch: &Batch) -> SequenceInput {
-        let read = batch.instances.iter().map(|&instance| self.events(instance).1);
+        let read: Vec<_> =
+            self.instances(&batch.instances, batch.key).map(|instance| instance.read).collect();
+        let read = read.iter().map(Cow::as_ref);
         let input = SequenceInput::newest(read, self.batching.max_length, self.items);
-        SequenceInput { dropout: Some(batch.key), ..input }
+        SequenceInput { dropout: Some(batch.key.child("dropout")), ..input }
     }
 
     /// The same pass: items are bare in it, and a sequence has no parameters of its own.
@@ -219,20 +257,25 @@ impl Source for SequenceSource {
         vec![Group { name: "sequence", rows: everyone.clone().collect(), ids, everyone }]
     }
 
-    /// The state after a user's newest event; of a user without events, that after one unknown event.
+    /// The state after a user's newest event (of a user without events, that after one unknown event), or with masked
+    /// instances the state of a mask behind the newest event.
     fn tables(&self, past: Past) -> Tables<SequenceInput> {
         let known = match past {
             Past::Train => &self.train,
             Past::TrainAndValidation => &self.whole,
         };
-        let unknown = [self.items];
+        let masked = matches!(self.batching.instances, Instances::Masked(_));
+        let read = |user: usize| -> Cow<'_, [u32]> {
+            match known.of(user) {
+                events if masked || events.is_empty() => [events, &[self.items]].concat().into(),
+                events => events.into(),
+            }
+        };
         let users: Vec<usize> = (0..known.users()).collect();
         let users = users.chunks(TOGETHER).map(|users| {
-            let of = |&user: &usize| match known.of(user) {
-                [] => &unknown[..],
-                events => events,
-            };
-            let input = SequenceInput::newest(users.iter().map(of), self.batching.max_length, self.items);
+            let read: Vec<_> = users.iter().map(|&user| read(user)).collect();
+            let read = read.iter().map(Cow::as_ref);
+            let input = SequenceInput::newest(read, self.batching.max_length, self.items);
             let mut event = 0;
             let last = (0..users.len()).map(|sequence| {
                 event += input.sequences.of(sequence).len() as u32;
@@ -262,7 +305,7 @@ mod tests {
         max_length: 3,
         instances: Instances::Windows,
         targets: Targets::All,
-        negatives: true,
+        negatives: Some(Sampling::Uniform),
     };
 
     fn sequences(rows: &[&[u32]]) -> Arc<Sequences> {
@@ -385,12 +428,85 @@ mod tests {
 
     #[test]
     fn data_that_cannot_be_sampled_is_refused() {
+        let uniform = Some(Sampling::Uniform);
         let make = |rows: &[&[u32]], negatives| {
             SequenceSource::new(sequences(rows), sequences(rows), 2, Batching { negatives, ..BATCHING }).err()
         };
-        assert_eq!(make(&[&[0], &[]], true), Some(SourceError::Empty));
-        assert_eq!(make(&[&[0, 1]], true), Some(SourceError::NoNegative { user: 0, items: 2 }));
-        assert_eq!(make(&[&[0, 1]], false), None);
-        assert_eq!(make(&[&[0, 0]], true), None);
+        assert_eq!(make(&[&[0], &[]], uniform), Some(SourceError::Empty));
+        assert_eq!(make(&[&[0, 1]], uniform), Some(SourceError::NoNegative { user: 0, items: 2 }));
+        assert_eq!(make(&[&[0, 1]], None), None);
+        assert_eq!(make(&[&[0, 0]], uniform), None);
+    }
+
+    const MASKED: Batching = Batching {
+        instances: Instances::Masked(Masking { rate: 0.5, last: 0.0 }),
+        targets: Targets::All,
+        ..BATCHING
+    };
+
+    #[test]
+    fn masked_events_are_foretold_and_the_others_read() {
+        let mut source = source(MASKED);
+        for round in 0..50 {
+            let mut users = Vec::new();
+            for step in 0..source.steps() as u64 {
+                let batch = source.batch(at(round, step), 1);
+                let input = source.clean(&batch);
+                let group = &source.groups(&batch, Pairing::default())[0];
+                let (mut foretold, mut event) = (batch.anchors.iter().zip(batch.positives.iter()), 0);
+                for (sequence, &user) in group.ids.iter().enumerate() {
+                    let (read, events) = (input.sequences.of(sequence), source.train.of(user as usize));
+                    let events = &events[events.len() - read.len()..];
+                    let mut masked = 0;
+                    for (&read, &event_read) in read.iter().zip(events) {
+                        if read == 10 {
+                            let next = foretold.next().unwrap();
+                            assert_eq!(next, (input.numbering().state(event), event_read));
+                            masked += 1;
+                        } else {
+                            assert_eq!(read, event_read);
+                        }
+                        event += 1;
+                    }
+                    // Half of three events is two, of two events one.
+                    assert_eq!((read.len(), masked), if user == 1 { (2, 1) } else { (3, 2) });
+                    users.push(user);
+                }
+                assert!(foretold.next().is_none());
+            }
+            users.sort_unstable();
+            assert_eq!(users, [0, 1, 4]);
+        }
+    }
+
+    #[test]
+    fn a_mask_stands_behind_the_newest_events_where_masks_foretell() {
+        let Tables { users, .. } = source(MASKED).tables(Past::Train);
+        let sequences = &users[0].input.sequences;
+        let read: Vec<&[u32]> = (0..5).map(|user| sequences.of(user)).collect();
+        let expected: [&[u32]; 5] = [&[3, 4, 10], &[5, 6, 10], &[7, 10], &[10], &[8, 2, 10]];
+        assert_eq!(read, expected);
+        assert_eq!(users[0].rows.iter().map(|row| row - 15).collect::<Vec<_>>(), [2, 5, 7, 8, 11]);
+    }
+
+    #[test]
+    fn negatives_by_popularity_are_as_likely_as_is_said() {
+        let mut source = source(Batching { negatives: Some(Sampling::Popularity), ..BATCHING });
+        for step in 0..2 {
+            let batch = source.batch(at(0, step), 4);
+            let users: Vec<u32> = source.groups(&batch, Pairing::default())[0].ids.to_vec();
+            let input = source.clean(&batch);
+            let of = (0..users.len())
+                .flat_map(|sequence| vec![users[sequence]; 4 * input.sequences.of(sequence).len()]);
+            let log_q = source.log_q(&batch);
+            assert_eq!(log_q.len(), batch.negatives.len());
+            for ((user, negative), found) in of.zip(batch.negatives.iter()).zip(log_q) {
+                // Events in training: two of items 2 and 8, one of 0, 1, 3 to 7, none of 9.
+                let count = |item: u32| f64::from([1, 1, 2, 1, 1, 1, 1, 1, 2, 0][item as usize]);
+                let left: f64 =
+                    (0..10).filter(|&item| !source.train.of(user as usize).contains(&item)).map(count).sum();
+                assert!((f64::from(found) - (count(negative) / left).ln()).abs() < 1e-6);
+            }
+        }
     }
 }

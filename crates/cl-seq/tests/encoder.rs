@@ -9,7 +9,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use cl_core::{Encoder, Request, Rows, StreamKey};
 use cl_data::Sequences;
-use cl_seq::{Norm, Pooling, Positions, SasRec, SasRecConfig, SequenceBackend, SequenceInput};
+use cl_seq::{
+    Norm, Pooling, Positions, SasRec, SasRecConfig, SequenceBackend, SequenceEncoder, SequenceInput,
+};
 use common::{Worst, bits, error, on_each_backend, values};
 
 const ITEMS: u32 = 40;

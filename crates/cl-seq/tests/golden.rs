@@ -12,7 +12,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use cl_core::{Encoder, Request, Rows, StreamKey};
-use cl_seq::{Bert4RecConfig, Gru4RecConfig, SasRecConfig, SequenceBackend, SequenceInput};
+use cl_seq::{Bert4RecConfig, Gru4RecConfig, SasRecConfig, SequenceBackend, SequenceEncoder, SequenceInput};
 use common::{Worst, on_each_backend, tensor, values};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

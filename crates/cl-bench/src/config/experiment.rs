@@ -16,7 +16,8 @@ use super::split::Splitter;
 use super::tables::{DeviceConfig, EvaluateConfig, TrainConfig};
 use super::text::Text;
 use super::together::{
-    check_order, check_selection, check_sequence_contrast, complete_positions, complete_sampler,
+    check_masked_positions, check_order, check_selection, check_sequence_contrast, complete_positions,
+    complete_sampler,
 };
 use super::views::{AnyViews, BuiltViews, not_of_the_other_family};
 use crate::backend::TrainBackend;
@@ -245,6 +246,7 @@ impl<B: TrainBackend> Training<B> {
         if sequences {
             check_order(split, encoder.name)?;
         }
+        let samplers = encoder.component.kind().trained().map_or(&[][..], |encoder| encoder.samplers());
         let mut objective = tables.slot(&components.objective, Some("bpr"))?;
         complete_positions(&mut objective, encoder.name, sequences)?;
         keep("objective", objective.resolved.clone());
@@ -252,7 +254,8 @@ impl<B: TrainBackend> Training<B> {
         keep("optimizer", optimizer.resolved.clone());
         let (mut train, spans) = read(tables.take_or_empty("train")?, TrainConfig::validate)?;
         train.complete(evaluate);
-        complete_sampler(&mut train, &spans, encoder.name, sequences)?;
+        complete_sampler(&mut train, &spans, encoder.name, samplers)?;
+        check_masked_positions(&train, &objective)?;
         keep("train", to_table(&train));
         check_selection(&train, &spans, split, evaluate)?;
         let (views, contrast) = Contrasting::read(tables, components, encoder, keep)?.unzip();

@@ -53,6 +53,8 @@ pub enum Sampler {
     Windows,
     /// Sequences: every beginning of each user's events once (RecBole, DuoRec).
     Prefixes,
+    /// Sequences: the newest events of each user once, some of them masked; these are foretold (BERT4Rec).
+    Masked,
 }
 
 impl Sampler {
@@ -63,12 +65,8 @@ impl Sampler {
             Self::Users => "users",
             Self::Windows => "windows",
             Self::Prefixes => "prefixes",
+            Self::Masked => "masked",
         }
-    }
-
-    /// Those of sequence encoders, or of graph encoders; the default first.
-    pub(crate) fn of(sequences: bool) -> [Self; 2] {
-        if sequences { [Self::Windows, Self::Prefixes] } else { [Self::Edges, Self::Users] }
     }
 }
 
@@ -80,9 +78,17 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Interactions (or sequences) in a batch, 1 to 2^20.
     pub batch_size: usize,
-    /// What an epoch is; by default `edges` for graph encoders, `windows` for sequence encoders.
+    /// What an epoch is; by default `edges` for graph encoders, `windows` for those that foretell the next item, `masked` for
+    /// BERT4Rec.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampler: Option<Sampler>,
+    /// ρ, in (0, 1], the share of a sequence's events that are masked, with `sampler = "masked"`; BERT4Rec's code masks 0.2
+    /// on MovieLens and 0.6 on Beauty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask_rate: Option<f64>,
+    /// The share of sequences whose newest event alone is masked instead, in [0, 1], with `sampler = "masked"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask_last: Option<f64>,
     /// Which epoch counts.
     pub select: Select,
     /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`; by default recall@20,
@@ -106,6 +112,8 @@ impl Default for TrainConfig {
             epochs: 100,
             batch_size: 2048,
             sampler: None,
+            mask_rate: None,
+            mask_last: None,
             select: Select::Validation,
             select_by: None,
             patience: 0,
@@ -141,6 +149,12 @@ impl TrainConfig {
         ensure((1..=1 << 20).contains(&self.batch_size), "batch_size", || {
             format!("must be from 1 to 1048576, got {}", self.batch_size)
         })?;
+        let rate = self.mask_rate.unwrap_or(1.0);
+        ensure(rate > 0.0 && rate <= 1.0, "mask_rate", || {
+            format!("must be above 0 and at most 1, got {rate}")
+        })?;
+        let last = self.mask_last.unwrap_or(0.0);
+        ensure((0.0..=1.0).contains(&last), "mask_last", || format!("must be in [0, 1], got {last}"))?;
         positive("evaluate_every", self.evaluate_every)?;
         positive("checkpoint_every", self.checkpoint_every)?;
         ensure(!self.refit || self.select == Select::Validation, "refit", || {

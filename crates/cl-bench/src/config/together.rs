@@ -4,7 +4,7 @@ use cl_core::contrast::{Contrast, KeyKind};
 use cl_core::negatives::Negatives;
 use cl_core::objective::Objective;
 use cl_core::registry::{Built, Problem, Spans, nearest};
-use cl_core::source::Sides;
+use cl_core::source::{Sides, Targets};
 
 use super::split::Splitter;
 use super::tables::{EvaluateConfig, Sampler, Select, TrainConfig};
@@ -32,28 +32,55 @@ pub(super) fn complete_positions<B: TrainBackend>(
     }
 }
 
-/// The sampler is of the encoder's family.
+/// The sampler is one of those that the encoder can be trained with, the first where nothing is said; masks are of `masked`.
 pub(super) fn complete_sampler(
     train: &mut TrainConfig,
     spans: &Spans,
     encoder: &str,
-    sequences: bool,
+    samplers: &[Sampler],
 ) -> Result<(), Problem> {
-    let of = Sampler::of(sequences);
-    let sampler = *train.sampler.get_or_insert(of[0]);
-    if of.contains(&sampler) {
+    let sampler = *train.sampler.get_or_insert(samplers[0]);
+    if !samplers.contains(&sampler) {
+        let names: Vec<String> = samplers.iter().map(|sampler| format!("\"{}\"", sampler.name())).collect();
+        let message = format!(
+            "train.sampler \"{}\" and encoder `{encoder}` do not go together: the encoder is trained with {}",
+            sampler.name(),
+            names.join(" or ")
+        );
+        return Err(
+            Problem::new(spans.at("sampler"), message).with_help(format!("set train.sampler = {}", names[0]))
+        );
+    }
+    if sampler == Sampler::Masked {
+        train.mask_rate.get_or_insert(0.2);
+        train.mask_last.get_or_insert(0.0);
         return Ok(());
     }
-    let reads = if sequences { "sequences" } else { "a graph" };
+    let masks = [("mask_rate", train.mask_rate), ("mask_last", train.mask_last)];
+    if let Some((key, _)) = masks.into_iter().find(|(_, value)| value.is_some()) {
+        let message = format!(
+            "train.{key} and train.sampler \"{}\" do not go together: nothing is masked to be foretold",
+            sampler.name()
+        );
+        return Err(Problem::new(spans.at(key), message).with_help(format!("remove `{key}`")));
+    }
+    Ok(())
+}
+
+/// With masked events there is no last position that would foretell another.
+pub(super) fn check_masked_positions<B: TrainBackend>(
+    train: &TrainConfig,
+    objective: &Built<dyn Objective<B>>,
+) -> Result<(), Problem> {
+    if train.sampler != Some(Sampler::Masked) || objective.component.targets() != Some(Targets::Last) {
+        return Ok(());
+    }
     let message = format!(
-        "train.sampler \"{}\" and encoder `{encoder}` do not go together: the encoder reads {reads}",
-        sampler.name()
+        "objective `{}` with positions = \"last\" and train.sampler \"masked\" do not go together: masked events are foretold",
+        objective.name
     );
-    Err(Problem::new(spans.at("sampler"), message).with_help(format!(
-        "choose \"{}\" or \"{}\"",
-        of[0].name(),
-        of[1].name()
-    )))
+    Err(Problem::new(objective.spans.at("positions"), message)
+        .with_help("remove `positions`; train.mask_last = 1 masks the newest event alone"))
 }
 
 /// A batch of sequences holds sequences and nothing else that could be contrasted.

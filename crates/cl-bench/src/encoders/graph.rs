@@ -43,6 +43,10 @@ where
         self.0.senses()
     }
 
+    fn samplers(&self) -> &'static [Sampler] {
+        &[Sampler::Edges, Sampler::Users]
+    }
+
     fn train(&self, mut session: Session<'_, B>) -> Result<Trained, Error> {
         let pairs = session.part;
         let graph = Arc::new(BipartiteGraph::new(pairs.offsets(), pairs.items(), session.items));
@@ -54,7 +58,7 @@ where
                 _ => cl_graph::Sampler::Edges,
             },
             session.training.train.batch_size,
-            session.training.objective.negatives_per_positive() > 0,
+            session.training.objective.negatives(),
         )
         .map_err(|error| Error::other(error.to_string()))?;
         let encoder: C::Encoder<B> = self.0.init(&graph, session.key.child("init"), &session.device);

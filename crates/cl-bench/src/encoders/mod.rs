@@ -10,8 +10,10 @@ use cl_data::Train;
 use cl_eval::Scorer;
 
 pub use graph::Graph;
+pub use sequence::Sequence;
 
 use crate::backend::TrainBackend;
+use crate::config::Sampler;
 use crate::error::Error;
 use crate::train::{Session, Trained};
 
@@ -47,6 +49,9 @@ pub trait Trainable<B: TrainBackend> {
     /// What it reads of its input.
     fn senses(&self) -> Senses;
 
+    /// What an epoch can be; the default first.
+    fn samplers(&self) -> &'static [Sampler];
+
     /// Trains it.
     ///
     /// # Errors
@@ -71,7 +76,9 @@ pub(crate) fn encoders<B: TrainBackend>() -> Registry<dyn EncoderSlot<B>> {
     Registry::new("encoder")
         .with::<Graph<cl_graph::LightGcnConfig>>()
         .with::<Graph<cl_graph::MatrixFactorizationConfig>>()
-        .with::<cl_seq::SasRecConfig>()
+        .with::<Sequence<cl_seq::SasRecConfig>>()
+        .with::<Sequence<cl_seq::Gru4RecConfig>>()
+        .with::<Sequence<cl_seq::Bert4RecConfig>>()
         .with::<cl_eval::baseline::PopularityConfig>()
         .with::<cl_eval::baseline::ItemKnnConfig>()
         .with::<cl_eval::baseline::EaseConfig>()

@@ -2,7 +2,7 @@
 
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use cl_core::contrast::Pair;
 use cl_core::objective::{L2On, Objective, Triples};
 use cl_core::projection::ProjectionHead;
@@ -114,6 +114,8 @@ where
             positives: answers[*positives].clone(),
             negatives: answers[*negatives].clone(),
             catalogue: catalogue.map(|answer| answers[answer].clone()),
+            log_q: objective.wants_log_q().then(|| log_q(source, batch, n, &device)),
+            items: source.catalogue().len(),
         }),
         None => zero(),
     };
@@ -146,6 +148,18 @@ where
     let backward_done = clock.now();
     let rate = method.rate.at(epoch);
     (optimizer.step(rate, model, gradients), losses, [forward_done, backward_done])
+}
+
+/// How likely each negative was drawn, `[n, k]`.
+fn log_q<B: TrainBackend, S: Source>(
+    source: &S,
+    batch: &Batch,
+    n: usize,
+    device: &B::Device,
+) -> Tensor<B, 2> {
+    let values = source.log_q(batch);
+    let k = values.len() / n.max(1);
+    Tensor::from_data(TensorData::new(values, [n, k]), device)
 }
 
 /// The number in a loss.

@@ -6,9 +6,10 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::l2::check_l2;
-use super::{L2, L2Form, L2On, Objective, Triples};
+use super::{L2, L2Form, L2On, Objective, Triples, check_negatives};
 use crate::contrast::{Reduction, row_dot};
-use crate::registry::{Check, Component, ensure};
+use crate::registry::{Check, Component};
+use crate::sampling::Sampling;
 use crate::source::Targets;
 
 /// `type = "bce"`.
@@ -17,6 +18,8 @@ use crate::source::Targets;
 pub struct BceConfig {
     /// k ≥ 1, sampled negatives for a positive; their losses are added.
     pub negatives_per_positive: usize,
+    /// The law of the negatives.
+    pub sampling: Sampling,
     /// Over the positives of the batch.
     pub reduction: Reduction,
     /// Weight of the L2 penalty; SASRec has none.
@@ -36,6 +39,7 @@ impl Default for BceConfig {
     fn default() -> Self {
         Self {
             negatives_per_positive: 1,
+            sampling: Sampling::Uniform,
             reduction: Reduction::Mean,
             l2: 0.0,
             l2_on: L2On::LayerZero,
@@ -53,9 +57,7 @@ impl<B: Backend> Component<dyn Objective<B>> for BceConfig {
 
     fn validate(&self) -> Check {
         check_l2(self.l2)?;
-        ensure((1..=1024).contains(&self.negatives_per_positive), "negatives_per_positive", || {
-            format!("must be from 1 to 1024, got {}", self.negatives_per_positive)
-        })
+        check_negatives(self.negatives_per_positive)
     }
 
     fn build(self) -> Box<dyn Objective<B>> {
@@ -66,6 +68,10 @@ impl<B: Backend> Component<dyn Objective<B>> for BceConfig {
 impl<B: Backend> Objective<B> for BceConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
+    }
+
+    fn sampling(&self) -> Sampling {
+        self.sampling
     }
 
     fn has_positions(&self) -> bool {
@@ -108,9 +114,8 @@ impl<B: Backend> Objective<B> for BceConfig {
 #[track_caller]
 #[must_use]
 pub fn bce<B: Backend>(batch: Triples<B>) -> Tensor<B, 1> {
-    let (k, anchors) = batch.repeated_anchors();
-    let [n, _] = batch.anchors.dims();
+    let negative = log_sigmoid(batch.negative_scores().neg()); // [n, k], log(1 − σ(x)) = log σ(−x)
+    let [n, _] = negative.dims();
     let positive = log_sigmoid(row_dot(batch.anchors, batch.positives)); // [n]
-    let negative = log_sigmoid(row_dot(anchors, batch.negatives).neg()); // [n · k], log(1 − σ(x)) = log σ(−x)
-    (positive + negative.reshape([n, k]).sum_dim(1).reshape([n])).neg()
+    (positive + negative.sum_dim(1).reshape([n])).neg()
 }

@@ -6,9 +6,10 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::l2::check_l2;
-use super::{L2, L2Form, L2On, Objective, Triples};
+use super::{L2, L2Form, L2On, Objective, Triples, check_negatives};
 use crate::contrast::{Reduction, row_dot};
-use crate::registry::{Check, Component, ensure};
+use crate::registry::{Check, Component};
+use crate::sampling::Sampling;
 use crate::source::Targets;
 
 /// How the logistic loss is written; the two differ where a score difference is below −11.
@@ -28,6 +29,8 @@ pub enum BprForm {
 pub struct BprConfig {
     /// k ≥ 1, sampled negatives for a positive; their losses are averaged.
     pub negatives_per_positive: usize,
+    /// The law of the negatives.
+    pub sampling: Sampling,
     /// Over the positives of the batch.
     pub reduction: Reduction,
     /// How the loss is written.
@@ -49,6 +52,7 @@ impl Default for BprConfig {
     fn default() -> Self {
         Self {
             negatives_per_positive: 1,
+            sampling: Sampling::Uniform,
             reduction: Reduction::Mean,
             form: BprForm::Softplus,
             l2: 1e-4,
@@ -66,9 +70,7 @@ impl<B: Backend> Component<dyn Objective<B>> for BprConfig {
 
     fn validate(&self) -> Check {
         check_l2(self.l2)?;
-        ensure((1..=1024).contains(&self.negatives_per_positive), "negatives_per_positive", || {
-            format!("must be from 1 to 1024, got {}", self.negatives_per_positive)
-        })
+        check_negatives(self.negatives_per_positive)
     }
 
     fn build(self) -> Box<dyn Objective<B>> {
@@ -79,6 +81,10 @@ impl<B: Backend> Component<dyn Objective<B>> for BprConfig {
 impl<B: Backend> Objective<B> for BprConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
+    }
+
+    fn sampling(&self) -> Sampling {
+        self.sampling
     }
 
     fn has_positions(&self) -> bool {

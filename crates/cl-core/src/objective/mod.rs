@@ -4,8 +4,10 @@ mod alignment_uniformity;
 mod bce;
 mod bpr;
 mod cross_entropy;
+mod gbce;
 mod l2;
 mod none;
+mod sampled_softmax;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -14,11 +16,15 @@ pub use alignment_uniformity::AlignmentUniformityConfig;
 pub use bce::{BceConfig, bce};
 pub use bpr::{BprConfig, BprForm, bpr};
 pub use cross_entropy::{CrossEntropyConfig, cross_entropy};
+pub use gbce::{GbceConfig, gbce};
 pub use l2::{L2, L2Form, L2On};
 pub use none::NoneConfig;
+pub use sampled_softmax::{SampledSoftmaxConfig, sampled_softmax};
 
+use crate::contrast::row_dot;
 use crate::kernels::ContrastBackend;
-use crate::registry::Registry;
+use crate::registry::{Check, Registry, ensure};
+use crate::sampling::Sampling;
 use crate::source::Targets;
 
 /// Embeddings of a batch, for the objective.
@@ -32,6 +38,10 @@ pub struct Triples<B: Backend> {
     pub negatives: Tensor<B, 2>,
     /// All items, `[items, d]`, if the objective wants them.
     pub catalogue: Option<Tensor<B, 2>>,
+    /// ln q of each negative, how likely it was drawn, `[n, k]`, if the objective wants it.
+    pub log_q: Option<Tensor<B, 2>>,
+    /// Number of items in the catalogue.
+    pub items: usize,
 }
 
 impl<B: Backend> Triples<B> {
@@ -50,12 +60,45 @@ impl<B: Backend> Triples<B> {
         let k = negatives / n;
         (k, self.anchors.clone().reshape([n, 1, d]).expand([n, k, d]).reshape([n * k, d]))
     }
+
+    /// The scores of the negatives, `[n, k]`; of many of them without repeating the anchors in memory.
+    ///
+    /// # Panics
+    ///
+    /// As [`repeated_anchors`](Self::repeated_anchors).
+    #[track_caller]
+    pub(super) fn negative_scores(&self) -> Tensor<B, 2> {
+        let ([n, d], [negatives, _]) = (self.anchors.dims(), self.negatives.dims());
+        if negatives <= n {
+            let (k, anchors) = self.repeated_anchors();
+            return row_dot(anchors, self.negatives.clone()).reshape([n, k]);
+        }
+        assert_eq!(negatives % n, 0, "{negatives} negatives are not a multiple of {n} anchors");
+        let k = negatives / n;
+        let anchors = self.anchors.clone().reshape([n, d, 1]);
+        self.negatives.clone().reshape([n, k, d]).matmul(anchors).reshape([n, k])
+    }
 }
 
 /// A recommendation loss.
 pub trait Objective<B: Backend>: Send {
     /// k, how many negatives are sampled for a positive; 0 if none is used.
     fn negatives_per_positive(&self) -> usize;
+
+    /// The law of those negatives.
+    fn sampling(&self) -> Sampling {
+        Sampling::Uniform
+    }
+
+    /// The law of those negatives, if there are any.
+    fn negatives(&self) -> Option<Sampling> {
+        (self.negatives_per_positive() > 0).then(|| self.sampling())
+    }
+
+    /// Whether it reads how likely each negative was drawn.
+    fn wants_log_q(&self) -> bool {
+        false
+    }
 
     /// Whether it reads the embeddings of all items.
     fn wants_catalogue(&self) -> bool {
@@ -84,13 +127,20 @@ pub trait Objective<B: Backend>: Send {
     }
 }
 
+/// k is in a range.
+fn check_negatives(k: usize) -> Check {
+    ensure((1..=4096).contains(&k), "negatives_per_positive", || format!("must be from 1 to 4096, got {k}"))
+}
+
 /// The objectives of this crate.
 #[must_use]
 pub fn objectives<B: ContrastBackend>() -> Registry<dyn Objective<B>> {
     Registry::new("objective")
         .with::<BprConfig>()
         .with::<BceConfig>()
+        .with::<GbceConfig>()
         .with::<CrossEntropyConfig>()
+        .with::<SampledSoftmaxConfig>()
         .with::<AlignmentUniformityConfig>()
         .with::<NoneConfig>()
 }

@@ -124,7 +124,14 @@ fn alignment_uniformity<B: ContrastBackend>(backend: &str) {
                 };
                 let objective = |anchors: Tensor<Autodiff<B>, 2>, positives| {
                     let negatives = Tensor::zeros([1, 1], &anchors.device());
-                    config.loss(Triples { anchors, positives, negatives, catalogue: None })
+                    config.loss(Triples {
+                        anchors,
+                        positives,
+                        negatives,
+                        catalogue: None,
+                        log_q: None,
+                        items: 9,
+                    })
                 };
                 compare::<B>(&mut worst, &name, input, objective, case.loss, grads);
                 let config = contrast::AlignmentUniformityConfig {
