@@ -1,7 +1,7 @@
 //! Seconds of single kernels, one JSON line each: beside other programs (`tests/bench_peers.py`), and under a tool that
 //! counts instructions (`tests/count_instructions.py`).
 //!
-//! `cargo run --release --example kernel_speed -- spmm --data FOLDER`, or `info_nce --rows 16384`, or `top_k`
+//! `cargo run --release --example kernel_speed -- spmm --data FOLDER`, or `info_nce --rows 16384`, or `top_k`, or `attention --rows 256`
 #![allow(clippy::unwrap_used)]
 
 #[path = "../src/allocator.rs"]
@@ -19,6 +19,7 @@ use cl_core::rng::unit;
 use cl_data::{DataConfig, SyntheticConfig};
 use cl_eval::{Score, rank_embeddings};
 use cl_graph::{Adjacency, BipartiteGraph, Normalization, spmm};
+use cl_seq::{Attention, SequenceBackend};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
@@ -34,6 +35,8 @@ enum Kernel {
     InfoNce,
     /// The best 20 items of each user
     TopK,
+    /// Causal attention in sequences of one length, its backward, and the products alone that this must do
+    Attention,
 }
 
 #[derive(Parser)]
@@ -48,6 +51,15 @@ struct Args {
     /// top_k: items
     #[arg(long, default_value_t = 8192)]
     items: usize,
+    /// attention: events of a sequence; `rows` is their number
+    #[arg(long, default_value_t = 50)]
+    length: usize,
+    /// attention: heads
+    #[arg(long, default_value_t = 2)]
+    heads: usize,
+    /// attention: share of weights that are dropped
+    #[arg(long, default_value_t = 0.0)]
+    dropout: f32,
     /// Width of a row
     #[arg(long, default_value_t = 64)]
     dim: usize,
@@ -111,6 +123,46 @@ fn graph(data: Option<&Path>) -> BipartiteGraph {
     BipartiteGraph::new(pairs.offsets(), pairs.items(), train.items.len())
 }
 
+fn attention(args: &Args) {
+    let device = Default::default();
+    let tokens = args.rows * args.length;
+    let keys = (0..args.rows as u64).map(|row| StreamKey::root(row)).collect();
+    let who = Attention {
+        offsets: (0..=args.rows).map(|row| row * args.length).collect(),
+        heads: args.heads,
+        causal: true,
+        dropout: (args.dropout > 0.0).then_some((args.dropout, keys)),
+    };
+    let primitives = || {
+        ["q", "k", "v", "grad"].map(|name| {
+            Tensor::<Flex, 2>::from_data(table(name, tokens, args.dim), &device).into_primitive().tensor()
+        })
+    };
+    let [q, k, v, grad] = primitives();
+    measure(args, "attention", || {
+        std::hint::black_box(Flex::attend(&who, q.clone(), k.clone(), v.clone()));
+    });
+    measure(args, "attention_backward", || {
+        std::hint::black_box(Flex::attend_backward(&who, q.clone(), k.clone(), v.clone(), grad.clone()));
+    });
+    // Scores, ∂values, ∂weights, ∂queries, ∂keys, over the whole square: the causal half is half of it.
+    let (blocks, width) = (args.rows * args.heads, args.dim / args.heads);
+    let wide = Tensor::<Flex, 2>::from_data(table("x", blocks * args.length, width), &device).reshape([
+        blocks,
+        args.length,
+        width,
+    ]);
+    let square = wide.clone().matmul(wide.clone().swap_dims(1, 2));
+    measure(args, "attention_products", || {
+        for _ in 0..2 {
+            std::hint::black_box(wide.clone().matmul(wide.clone().swap_dims(1, 2)));
+        }
+        for _ in 0..3 {
+            std::hint::black_box(square.clone().matmul(wide.clone()));
+        }
+    });
+}
+
 fn main() {
     let args = Args::parse();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads).use_current_thread();
@@ -135,6 +187,7 @@ fn main() {
                 std::hint::black_box(loss.backward());
             });
         }
+        Kernel::Attention => attention(&args),
         Kernel::TopK => {
             let users = Tensor::<Flex, 2>::from_data(table("users", args.rows, args.dim), &device);
             let items = Tensor::<Flex, 2>::from_data(table("items", args.items, args.dim), &device);

@@ -255,6 +255,10 @@ fn families() {
             .replace("type = \"edge_dropout\"\nrate = 0.1", views)
             .replace("[train]", &format!("{more}[train]"))
     };
+    let bert = |text: &str, train: &str| {
+        text.replace("type = \"sas_rec\"", "type = \"bert4rec\"\nheads = 1")
+            .replace("[train]", &format!("[train]\n{train}"))
+    };
     let crop = "type = \"crop\"";
     snapshot(
         "families",
@@ -277,6 +281,32 @@ fn families() {
                 said_of_file(&of_sequences(crop, "").replace("type = \"leave_one_out\"", "type = \"ratio\"")),
             ),
             ("heads", said_of_file(&of_sequences(crop, "").replace("dim = 8", "dim = 8\nheads = 3"))),
+            ("windows for masks", said_of_file(&bert(&of_sequences(crop, ""), "sampler = \"windows\""))),
+            (
+                "masks for windows",
+                said_of_file(&of_sequences(crop, "").replace("[train]", "[train]\nmask_rate = 0.3")),
+            ),
+            ("no mask", said_of_file(&bert(&of_sequences(crop, ""), "mask_rate = 0.0"))),
+            ("more masks than sequences", said_of_file(&bert(&of_sequences(crop, ""), "mask_last = 1.5"))),
+            (
+                "the last of masks",
+                said_of_file(
+                    &(bert(&of_sequences(crop, ""), "mask_last = 1.0")
+                        + "[objective]\ntype = \"bce\"\npositions = \"last\"\n"),
+                ),
+            ),
+            (
+                "hidden states that are no embeddings",
+                said_of_file(
+                    &of_sequences(crop, "")
+                        .replace("type = \"sas_rec\"", "type = \"gru4rec\"\noutput = false"),
+                ),
+            ),
+            ("calibration", said_of_set(&["objective={ type = \"gbce\", calibration = 1.5 }"])),
+            (
+                "many negatives",
+                said_of_set(&["objective={ type = \"sampled_softmax\", negatives_per_positive = 5000 }"]),
+            ),
             ("mask rate", said_of_file(&of_sequences("type = \"mask\"\nrate = 1.5", ""))),
             ("a menu", said_of_file(&of_sequences("type = \"one_of\"\nof = [{ type = \"corp\" }]", ""))),
             (

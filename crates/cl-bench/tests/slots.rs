@@ -25,8 +25,15 @@ use common::repository;
 /// The slots that the matrix runs over, as tables of an experiment.
 const SLOTS: [&str; 6] = ["encoder", "views", "contrast", "negatives", "objective", "projection"];
 
-/// Objectives that sample many negatives unless they are told otherwise.
-const SAMPLES: [&str; 2] = ["gbce", "sampled_softmax"];
+/// What a cell's components are told besides their names, so that a step is short; what is looked at does not depend on it.
+const SMALL: [(&str, &str); 6] = [
+    ("light_gcn", "dim = 16\n"),
+    ("sas_rec", "dim = 8\n"),
+    ("gru4rec", "dim = 8\nhidden = 8\n"),
+    ("bert4rec", "dim = 8\nheads = 1\n"),
+    ("gbce", "negatives_per_positive = 2\n"),
+    ("sampled_softmax", "negatives_per_positive = 2\n"),
+];
 
 fn names<T: ?Sized>(registry: &Registry<T>) -> Vec<&'static str> {
     registry.list().map(|(name, _)| name).collect()
@@ -106,9 +113,8 @@ struct Bed<B: TrainBackend> {
 
 impl<B: TrainBackend> Bed<B> {
     fn read(&self, cell: &[&str]) -> Result<Experiment<B>, String> {
-        // Few negatives: what is looked at does not depend on their number.
-        let few = |name: &str| if SAMPLES.contains(&name) { "negatives_per_positive = 2\n" } else { "" };
-        let table = |(slot, name): (&&str, &&str)| format!("[{slot}]\ntype = \"{name}\"\n{}", few(name));
+        let small = |name: &str| SMALL.iter().find(|(of, _)| *of == name).map_or("", |(_, keys)| keys);
+        let table = |(slot, name): (&&str, &&str)| format!("[{slot}]\ntype = \"{name}\"\n{}", small(name));
         let tables: Vec<String> = SLOTS.iter().zip(cell).map(table).collect();
         // Plain descent: a parameter moves by its gradient, so that it is finite exactly where the gradient is.
         let text = format!(

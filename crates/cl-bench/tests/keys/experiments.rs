@@ -136,6 +136,30 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
             ),
         ),
         (
+            "recurrent",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n[encoder]\ntype = 'gru4rec'\ndim = 8\nhidden = 8\n\
+                 max_length = 8\n[objective]\ntype = 'gbce'\nl2 = 1e-2\nnegatives_per_positive = 4\n\
+                 [views]\ntype = 'crop'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "sampled",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}tie_items = false\n[objective]\n\
+                 type = 'sampled_softmax'\nl2 = 1e-2\nnegatives_per_positive = 4\n{TRAIN}"
+            ),
+        ),
+        (
+            "masked",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n[encoder]\ntype = 'bert4rec'\ndim = 8\nheads = 2\n\
+                 max_length = 8\n[objective]\ntype = 'sampled_softmax'\nl2 = 1e-2\nnegatives_per_positive = 4\n\
+                 sampling = 'popularity'\n[views]\ntype = 'crop'\n[contrast]\ntype = 'info_nce'\n{TRAIN}\
+                 mask_last = 0.3\n"
+            ),
+        ),
+        (
             "dropout",
             format!(
                 "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'none'\nl2 = 1e-2\n\

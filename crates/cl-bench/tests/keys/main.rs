@@ -28,7 +28,7 @@ const INDIFFERENT: [(&str, &str); 7] = [
         "encoder ease.memory_limit_gib",
         "refuses data that is too large, and else changes nothing: tests/errors.rs",
     ),
-    ("encoder sas_rec.type", "no other encoder reads sequences, so it cannot be changed alone"),
+    ("encoder bert4rec.type", "no other encoder is trained with masks, so it cannot be changed alone"),
     ("split files.type", "published parts fit no other split, so it cannot be changed alone"),
 ];
 
