@@ -28,9 +28,9 @@ const SLOTS: [&str; 6] = ["encoder", "views", "contrast", "negatives", "objectiv
 /// What a cell's components are told besides their names, so that a step is short; what is looked at does not depend on it.
 const SMALL: [(&str, &str); 6] = [
     ("light_gcn", "dim = 16\n"),
-    ("sas_rec", "dim = 8\n"),
-    ("gru4rec", "dim = 8\nhidden = 8\n"),
-    ("bert4rec", "dim = 8\nheads = 1\n"),
+    ("sas_rec", "dim = 24\n"),
+    ("gru4rec", "dim = 24\nhidden = 24\n"),
+    ("bert4rec", "dim = 24\nheads = 1\n"),
     ("gbce", "negatives_per_positive = 2\n"),
     ("sampled_softmax", "negatives_per_positive = 2\n"),
 ];
