@@ -111,7 +111,8 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
             "menu",
             format!(
                 "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'bpr'\nl2 = 1e-2\n\
-                 [views]\ntype = 'one_of'\n[contrast]\ntype = 'nt_xent'\n{TRAIN}"
+                 [views]\ntype = 'one_of'\nshort = 6\nof_short = [{{ type = 'substitute' }}, {{ type = 'insert' }}]\n\
+                 [contrast]\ntype = 'nt_xent'\n{TRAIN}"
             ),
         ),
         (
@@ -133,6 +134,28 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
             format!(
                 "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}norm = 'pre'\n[objective]\n\
                  type = 'alignment_uniformity'\nl2 = 1e-2\n[views]\ntype = 'reorder'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "substitute",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'bce'\n\
+                 [views]\ntype = 'substitute'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "insert",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'bce'\n\
+                 [views]\ntype = 'insert'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "target",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'cross_entropy'\n\
+                 positions = 'last'\n[views]\ntype = 'same_target'\n[contrast]\ntype = 'nt_xent'\n{TRAIN}\
+                 sampler = 'prefixes'\n"
             ),
         ),
         (
