@@ -308,7 +308,24 @@ fn families() {
                 said_of_set(&["objective={ type = \"sampled_softmax\", negatives_per_positive = 5000 }"]),
             ),
             ("mask rate", said_of_file(&of_sequences("type = \"mask\"\nrate = 1.5", ""))),
+            ("rate of substitution", said_of_file(&of_sequences("type = \"substitute\"\nrate = 1.5", ""))),
             ("a menu", said_of_file(&of_sequences("type = \"one_of\"\nof = [{ type = \"corp\" }]", ""))),
+            (
+                "a menu of short sequences that does not say what is short",
+                said_of_file(&of_sequences("type = \"one_of\"\nof_short = [{ type = \"insert\" }]", "")),
+            ),
+            (
+                "short sequences without a menu",
+                said_of_file(&of_sequences("type = \"one_of\"\nshort = 4", "")),
+            ),
+            (
+                "a menu of short sequences",
+                said_of_file(&of_sequences(
+                    "type = \"one_of\"\nshort = 4\nof_short = [{ type = \"insrt\" }]",
+                    "",
+                )),
+            ),
+            ("same target", said_of_file(&of_sequences("type = \"same_target\"\nagainst = \"drop\"", ""))),
             (
                 "a menu of one, without replacement",
                 said_of_file(&of_sequences(

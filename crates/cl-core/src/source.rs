@@ -98,6 +98,10 @@ pub trait Source: Send {
     /// What the family's encoders encode.
     type Input: Clone;
 
+    /// The whole training data as one input, unperturbed: what views are prepared with. The clean graph; all sequences, at
+    /// their full length.
+    fn everything(&self) -> Self::Input;
+
     /// Steps in an epoch.
     fn steps(&self) -> usize;
 

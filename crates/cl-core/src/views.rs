@@ -44,6 +44,10 @@ pub trait Views<I>: Send {
     /// What is perturbed, so that a combination in which nothing would happen is refused before training.
     fn perturbs(&self) -> Perturbs;
 
+    /// Looks at the whole training data, once, before the first step. Whatever is learned here is a function of the data, so
+    /// that a training that is resumed learns the same. Views that need nothing do nothing.
+    fn prepare(&mut self, _train: &I) {}
+
     /// The views of this step, a function of the clean input and of the position alone.
     fn draw(&mut self, clean: &I, at: At) -> Drawn<I>;
 }

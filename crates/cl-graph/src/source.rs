@@ -148,6 +148,10 @@ impl GraphSource {
 impl Source for GraphSource {
     type Input = GraphInput;
 
+    fn everything(&self) -> GraphInput {
+        self.clean.clone()
+    }
+
     fn steps(&self) -> usize {
         self.graph.edges().div_ceil(self.batch_size)
     }

@@ -13,12 +13,18 @@ pub struct SequenceInput {
     pub sequences: Arc<Sequences>,
     /// Number of items of the catalogue; as an item it is the mask token.
     pub items: u32,
+    /// The newest events of a sequence that an encoder reads; a view that lengthens sequences keeps to it.
+    pub longest: usize,
+    /// The item that follows each sequence in the training data, or that its newest masked event was; empty for ranking.
+    /// Views may look at it, encoders do not.
+    pub next: Arc<[u32]>,
     /// The stream of dropout; `None` drops nothing (ranking).
     pub dropout: Option<StreamKey>,
 }
 
 impl SequenceInput {
-    /// Whether both are the same pass: the same sequences (not equal ones) with the same dropout.
+    /// Whether both are the same pass: the same sequences (not equal ones) with the same dropout. What an encoder does not
+    /// read does not matter.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.sequences, &other.sequences) && self.dropout == other.dropout
@@ -40,7 +46,7 @@ impl SequenceInput {
     pub fn newest<'a>(sequences: impl IntoIterator<Item = &'a [u32]>, longest: usize, items: u32) -> Self {
         let newest = |sequence: &'a [u32]| &sequence[sequence.len().saturating_sub(longest)..];
         let sequences = Sequences::from_rows(sequences.into_iter().map(newest));
-        Self { sequences: Arc::new(sequences), items, dropout: None }
+        Self { sequences: Arc::new(sequences), items, longest, next: [].into(), dropout: None }
     }
 }
 

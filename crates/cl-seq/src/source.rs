@@ -197,6 +197,16 @@ struct Instance<'a> {
 impl Source for SequenceSource {
     type Input = SequenceInput;
 
+    fn everything(&self) -> SequenceInput {
+        SequenceInput {
+            sequences: self.train.clone(),
+            items: self.items,
+            longest: self.batching.max_length,
+            next: [].into(),
+            dropout: None,
+        }
+    }
+
     fn steps(&self) -> usize {
         self.instances.len().div_ceil(self.batching.batch_size)
     }
@@ -233,11 +243,15 @@ impl Source for SequenceSource {
     }
 
     fn clean(&self, batch: &Batch) -> SequenceInput {
-        let read: Vec<_> =
-            self.instances(&batch.instances, batch.key).map(|instance| instance.read).collect();
-        let read = read.iter().map(Cow::as_ref);
+        let instances: Vec<_> = self.instances(&batch.instances, batch.key).collect();
+        let read = instances.iter().map(|instance| instance.read.as_ref());
         let input = SequenceInput::newest(read, self.batching.max_length, self.items);
-        SequenceInput { dropout: Some(batch.key.child("dropout")), ..input }
+        let next = instances.iter().filter_map(|instance| instance.foretold.last());
+        SequenceInput {
+            next: next.map(|&(_, item)| item).collect(),
+            dropout: Some(batch.key.child("dropout")),
+            ..input
+        }
     }
 
     /// The same pass: items are bare in it, and a sequence has no parameters of its own.
@@ -339,6 +353,7 @@ mod tests {
                 let own = anchors[used..].iter().take_while(|row| states.contains(row)).count();
                 // Whatever is foretold, the last state foretells the last target.
                 assert_eq!(anchors[used + own - 1], states.end - 1);
+                assert_eq!(input.next[sequence], positives[used + own - 1]);
                 all.push((read.to_vec(), positives[used..used + own].to_vec()));
                 (event, used) = (event + read.len() as u32, used + own);
             }
@@ -368,6 +383,14 @@ mod tests {
         ];
         let batching = Batching { instances: Instances::Prefixes, targets: Targets::Last, ..BATCHING };
         assert_eq!(epoch(batching), rows(&prefixes));
+    }
+
+    #[test]
+    fn everything_is_the_training_part_at_its_full_length() {
+        let everything = source(BATCHING).everything();
+        assert_eq!(everything.sequences, sequences(&[&[0, 1, 2, 3, 4], &[5, 6], &[7], &[], &[8, 8, 2]]));
+        assert_eq!((everything.items, everything.longest, everything.dropout), (10, 3, None));
+        assert!(everything.next.is_empty());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use cl_core::registry::Component;
 use cl_core::views::{At, Drawn, Views};
 use cl_seq::SequenceInput;
 use cl_seq::views::{
-    CropConfig, MaskConfig, ModelDropoutConfig, OneOfConfig, Operation, OperationTable, ReorderConfig,
+    Against, CropConfig, InsertConfig, MaskConfig, ModelDropoutConfig, OneOfConfig, Operation,
+    OperationTable, ReorderConfig, SameTargetConfig, SubstituteConfig,
 };
 use proptest::prelude::*;
 
@@ -20,7 +21,8 @@ fn at(step: u64) -> At {
 
 fn input(sequences: &[Vec<u32>]) -> SequenceInput {
     let input = SequenceInput::newest(sequences.iter().map(Vec::as_slice), 10_000, ITEMS);
-    SequenceInput { dropout: Some(StreamKey::root(1)), ..input }
+    let next = sequences.iter().map(|sequence| sequence.last().copied().unwrap_or(0)).collect();
+    SequenceInput { next, dropout: Some(StreamKey::root(1)), ..input }
 }
 
 fn rows(input: &SequenceInput) -> Vec<Vec<u32>> {
@@ -38,7 +40,8 @@ fn boxed<C: Component<dyn Views<SequenceInput>>>(config: C) -> Box<dyn Views<Seq
     config.build()
 }
 
-fn every_view(share: f64) -> Vec<Box<dyn Views<SequenceInput>>> {
+/// Views that look at the sequence alone; the last changes dropout alone.
+fn plain_views(share: f64) -> Vec<Box<dyn Views<SequenceInput>>> {
     vec![
         boxed(CropConfig { keep: share }),
         boxed(MaskConfig { rate: share }),
@@ -47,6 +50,23 @@ fn every_view(share: f64) -> Vec<Box<dyn Views<SequenceInput>>> {
         boxed(OneOfConfig { with_replacement: false, ..OneOfConfig::default() }),
         boxed(ModelDropoutConfig {}),
     ]
+}
+
+/// All views, prepared with training data.
+fn every_view(share: f64, train: &SequenceInput) -> Vec<Box<dyn Views<SequenceInput>>> {
+    let table = |name: &str, rate| OperationTable { name: name.into(), keep: None, rate: Some(rate) };
+    let of_short = Some(vec![table("insert", share), table("substitute", share)]);
+    let mut views = vec![
+        boxed(SubstituteConfig { rate: share }),
+        boxed(InsertConfig { rate: share }),
+        boxed(OneOfConfig { of_short, short: Some(15), ..OneOfConfig::default() }),
+        boxed(SameTargetConfig { against: Against::Dropout }),
+        boxed(SameTargetConfig { against: Against::Objective }),
+    ];
+    views.splice(0..0, plain_views(share).into_iter().take(5));
+    views.push(boxed(ModelDropoutConfig {}));
+    views.iter_mut().for_each(|view| view.prepare(train));
+    views
 }
 
 proptest! {
@@ -83,7 +103,7 @@ proptest! {
         share in 0.0..=1.0f64,
     ) {
         let clean = input(&sequences);
-        for mut view in every_view(share) {
+        for mut view in every_view(share, &clean) {
             for step in 0..5 {
                 let Drawn { objective, a, b } = view.draw(&clean, at(step));
                 prop_assert!(objective.same(&clean), "the objective's pass is the clean one");
@@ -103,7 +123,7 @@ proptest! {
 #[test]
 fn a_draw_is_a_function_of_its_position() {
     let clean = input(&(0..30).map(|user| (user..user + 15).collect()).collect::<Vec<_>>());
-    for (mut one, mut other) in every_view(0.5).into_iter().zip(every_view(0.5)) {
+    for (mut one, mut other) in every_view(0.5, &clean).into_iter().zip(every_view(0.5, &clean)) {
         let _ = other.draw(&clean, at(9));
         let (a, b) = (one.draw(&clean, at(3)), other.draw(&clean, at(3)));
         assert_eq!((rows(&a.a), rows(&a.b)), (rows(&b.a), rows(&b.b)));
@@ -114,7 +134,7 @@ fn a_draw_is_a_function_of_its_position() {
 #[test]
 fn each_view_and_each_step_draws_anew() {
     let clean = input(&(0..30).map(|user| (user..user + 15).collect()).collect::<Vec<_>>());
-    for mut view in every_view(0.5).into_iter().take(5) {
+    for mut view in every_view(0.5, &clean).into_iter().take(8) {
         let (first, second) = (view.draw(&clean, at(0)), view.draw(&clean, at(1)));
         assert_ne!(rows(&first.a), rows(&first.b));
         assert_ne!(rows(&first.a), rows(&second.a));
@@ -141,7 +161,7 @@ fn every_run_and_every_event_is_equally_likely() {
 #[test]
 fn a_sequence_of_one_event_stays_as_it_is() {
     let clean = input(&[vec![5]]);
-    for mut view in every_view(0.9) {
+    for mut view in plain_views(0.9) {
         let drawn = view.draw(&clean, at(0));
         assert_eq!((rows(&drawn.a), rows(&drawn.b)), (vec![vec![5]], vec![vec![5]]));
     }
@@ -174,7 +194,7 @@ fn menus_are_drawn_with_or_without_replacement() {
 fn a_menu_is_checked() {
     let table = |name: &str, keep, rate| OperationTable { name: name.into(), keep, rate };
     let refusal = |of: Vec<OperationTable>, with_replacement| {
-        let mut config = OneOfConfig { of, with_replacement };
+        let mut config = OneOfConfig { of, with_replacement, ..OneOfConfig::default() };
         Component::complete(&mut config);
         format!("{:?}", Component::validate(&config).unwrap_err())
     };

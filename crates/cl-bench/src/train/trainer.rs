@@ -74,6 +74,9 @@ where
         checkpoints.cut_log(&state)?;
     }
 
+    if let Some(views) = &mut views {
+        views.prepare(&source.everything());
+    }
     let steps = source.steps() as u64;
     let mut feed = Feed::new(source.clone(), key.child("batches"), state.epoch, state.step, negatives);
     let limit = max_steps.unwrap_or(u64::MAX);

@@ -52,6 +52,27 @@ fn wherever_it_is_cut_a_run_goes_on_as_if_it_had_not_been() {
     assert_eq!(output.status.code(), Some(2), "no step is no training");
 }
 
+/// What views learn from the training data is learned again, the same, by a run that goes on, and anew by the second training
+/// of a refit.
+#[test]
+fn a_run_whose_views_look_at_the_training_data_goes_on_to_the_same_bits() {
+    let menu = "type = 'one_of'\nof = [{ type = 'insert' }, { type = 'substitute' }]";
+    for views in [menu, "type = 'same_target'"] {
+        let text = format!(
+            "name = 'prepared'\n[data]\nsynthetic = {{ users = 120, items = 90, interactions = 1500 }}\n\
+             [split]\ntype = 'leave_one_out'\n[encoder]\ntype = 'sas_rec'\ndim = 8\nmax_length = 8\n[views]\n{views}\n\
+             [contrast]\ntype = 'nt_xent'\n[train]\nepochs = 3\nbatch_size = 30\nrefit = true\n"
+        );
+        let (place, file) = finished(&text);
+        for steps in ["5", "14"] {
+            succeed(place.run(&file, "cut").args(["--resume", "--quiet", "--max-steps", steps]));
+        }
+        succeed(place.run(&file, "cut").args(["--resume", "--quiet"]));
+        let (whole, cut) = (traces(&place.path("out")), traces(&place.path("cut")));
+        assert_eq!(differences(&whole, &cut), [] as [&str; 0], "{views}");
+    }
+}
+
 #[test]
 fn popularity_is_ranked_by_its_counts_whatever_the_score() {
     let (place, file) = finished(XSIMGCL);

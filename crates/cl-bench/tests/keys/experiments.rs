@@ -111,7 +111,8 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
             "menu",
             format!(
                 "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'bpr'\nl2 = 1e-2\n\
-                 [views]\ntype = 'one_of'\n[contrast]\ntype = 'nt_xent'\n{TRAIN}"
+                 [views]\ntype = 'one_of'\nshort = 6\nof_short = [{{ type = 'substitute' }}, {{ type = 'insert' }}]\n\
+                 [contrast]\ntype = 'nt_xent'\n{TRAIN}"
             ),
         ),
         (
@@ -157,6 +158,28 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
                  max_length = 8\n[objective]\ntype = 'sampled_softmax'\nl2 = 1e-2\nnegatives_per_positive = 4\n\
                  sampling = 'popularity'\n[views]\ntype = 'crop'\n[contrast]\ntype = 'info_nce'\n{TRAIN}\
                  mask_last = 0.3\n"
+            ),
+        ),
+        (
+            "substitute",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'bce'\n\
+                 [views]\ntype = 'substitute'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "insert",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'bce'\n\
+                 [views]\ntype = 'insert'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
+            ),
+        ),
+        (
+            "target",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'leave_one_out'\n{SEQUENCES}[objective]\ntype = 'cross_entropy'\n\
+                 positions = 'last'\n[views]\ntype = 'same_target'\n[contrast]\ntype = 'nt_xent'\n{TRAIN}\
+                 sampler = 'prefixes'\n"
             ),
         ),
         (

@@ -46,7 +46,7 @@ const IDLE: [(&str, &str); 9] = [
 ];
 
 /// Values to try for keys whose other values cannot be guessed from their type.
-const OTHERS: [(&str, &[&str]); 13] = [
+const OTHERS: [(&str, &[&str]); 14] = [
     ("data.path", &["'other'", "'other.csv'"]),
     ("data.separator", &["','"]),
     ("data.columns.user", &["'person'"]),
@@ -59,6 +59,8 @@ const OTHERS: [(&str, &[&str]); 13] = [
     ("data.k_core.item", &["9"]),
     ("data.min_rating", &["3.0"]),
     ("projection linear.dim", &["4"]),
+    // Its share of eight events is one event at least.
+    ("views substitute.rate", &["0.5"]),
     ("views one_of.of", &["[{ type = 'crop', keep = 0.3 }, { type = 'mask', rate = 0.5 }]"]),
 ];
 

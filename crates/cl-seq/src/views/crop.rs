@@ -1,13 +1,12 @@
 //! A run of events.
 
-use cl_core::encoder::Perturbs;
 use cl_core::registry::{Check, Component};
 use cl_core::rng::StreamRng;
-use cl_core::views::{At, Drawn, Views};
+use cl_core::views::Views;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, both, check_share, part};
+use super::{Both, Operation, check_share, part};
 use crate::input::SequenceInput;
 
 /// `type = "crop"`: ⌊η · n⌋ events in a row, one at least; where they begin is uniform.
@@ -44,16 +43,6 @@ impl Component<dyn Views<SequenceInput>> for CropConfig {
     }
 
     fn build(self) -> Box<dyn Views<SequenceInput>> {
-        Box::new(self)
-    }
-}
-
-impl Views<SequenceInput> for CropConfig {
-    fn perturbs(&self) -> Perturbs {
-        Perturbs { structure: true, ..Perturbs::default() }
-    }
-
-    fn draw(&mut self, clean: &SequenceInput, at: At) -> Drawn<SequenceInput> {
-        both(clean, at, self)
+        Box::new(Both(self))
     }
 }

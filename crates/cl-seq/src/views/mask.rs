@@ -1,13 +1,12 @@
 //! Some events become unknown.
 
-use cl_core::encoder::Perturbs;
 use cl_core::registry::{Check, Component};
 use cl_core::rng::StreamRng;
-use cl_core::views::{At, Drawn, Views};
+use cl_core::views::Views;
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, both, check_share, part};
+use super::{Both, Operation, check_share, part};
 use crate::input::SequenceInput;
 
 /// `type = "mask"`: ⌊γ · n⌋ events, each set of them equally likely, become the mask token.
@@ -46,16 +45,6 @@ impl Component<dyn Views<SequenceInput>> for MaskConfig {
     }
 
     fn build(self) -> Box<dyn Views<SequenceInput>> {
-        Box::new(self)
-    }
-}
-
-impl Views<SequenceInput> for MaskConfig {
-    fn perturbs(&self) -> Perturbs {
-        Perturbs { structure: true, ..Perturbs::default() }
-    }
-
-    fn draw(&mut self, clean: &SequenceInput, at: At) -> Drawn<SequenceInput> {
-        both(clean, at, self)
+        Box::new(Both(self))
     }
 }

@@ -3,7 +3,10 @@
 use cl_core::registry::{Check, ensure, nearest};
 use serde::{Deserialize, Serialize};
 
-use super::{CropConfig, MaskConfig, Operation, ReorderConfig, check_share};
+use super::{
+    CropConfig, Insert, InsertConfig, MaskConfig, Operation, ReorderConfig, Substitute, SubstituteConfig,
+    check_share,
+};
 
 /// An operation with its one number.
 struct Entry {
@@ -14,7 +17,7 @@ struct Entry {
     make: fn(f64) -> Box<dyn Operation>,
 }
 
-const ENTRIES: [Entry; 3] = [
+const ENTRIES: [Entry; 5] = [
     Entry {
         name: "crop",
         key: "keep",
@@ -33,6 +36,18 @@ const ENTRIES: [Entry; 3] = [
         default: || ReorderConfig::default().rate,
         make: |rate| Box::new(ReorderConfig { rate }),
     },
+    Entry {
+        name: "substitute",
+        key: "rate",
+        default: || SubstituteConfig::default().rate,
+        make: |rate| Box::new(Substitute::from(SubstituteConfig { rate })),
+    },
+    Entry {
+        name: "insert",
+        key: "rate",
+        default: || InsertConfig::default().rate,
+        make: |rate| Box::new(Insert::from(InsertConfig { rate })),
+    },
 ];
 
 /// One operation of a menu, as in a file: `{ type = "crop", keep = 0.6 }`.
@@ -45,20 +60,20 @@ pub struct OperationTable {
     /// η, where the operation keeps a share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<f64>,
-    /// γ or β, where it changes a share.
+    /// γ or β, where it changes a share of the events, or adds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
 }
 
 impl OperationTable {
-    /// A menu of all operations.
-    pub(super) fn all() -> Vec<Self> {
-        let table = |entry: &Entry| {
-            let mut table = Self { name: entry.name.into(), keep: None, rate: None };
+    /// CL4SRec's menu.
+    pub(super) fn usual() -> Vec<Self> {
+        let table = |name: &str| {
+            let mut table = Self { name: name.into(), keep: None, rate: None };
             table.complete();
             table
         };
-        ENTRIES.iter().map(table).collect()
+        ["crop", "mask", "reorder"].map(table).into()
     }
 
     fn entry(&self) -> Option<&'static Entry> {
@@ -77,18 +92,19 @@ impl OperationTable {
         }
     }
 
-    pub(super) fn validate(&self) -> Check {
+    /// Checks an operation of the menu under the key `menu`.
+    pub(super) fn validate(&self, menu: &'static str) -> Check {
         let Some(entry) = self.entry() else {
             let names = ENTRIES.map(|entry| entry.name);
             let near = nearest(&self.name, names.into_iter());
             let near = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-            return Err(("of", format!("must name {}, got `{}`{near}", names.join(", "), self.name)));
+            return Err((menu, format!("must name {}, got `{}`{near}", names.join(", "), self.name)));
         };
         let other = if entry.key == "keep" { "rate" } else { "keep" };
         let mut numbers = self.clone();
         let (value, stray) = (*numbers.number(entry.key), *numbers.number(other));
-        ensure(stray.is_none(), "of", || format!("`{}` has a `{}` and no `{other}`", entry.name, entry.key))?;
-        check_share("of", value.unwrap_or_else(entry.default))
+        ensure(stray.is_none(), menu, || format!("`{}` has a `{}` and no `{other}`", entry.name, entry.key))?;
+        check_share(menu, value.unwrap_or_else(entry.default))
     }
 
     /// The operation; the caller has validated.

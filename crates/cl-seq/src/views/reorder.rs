@@ -1,14 +1,13 @@
 //! A run of events in another order.
 
-use cl_core::encoder::Perturbs;
 use cl_core::registry::{Check, Component};
 use cl_core::rng::StreamRng;
-use cl_core::views::{At, Drawn, Views};
+use cl_core::views::Views;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::{Operation, both, check_share, part};
+use super::{Both, Operation, check_share, part};
 use crate::input::SequenceInput;
 
 /// `type = "reorder"`: ⌊β · n⌋ events in a row are shuffled; where they begin is uniform.
@@ -46,16 +45,6 @@ impl Component<dyn Views<SequenceInput>> for ReorderConfig {
     }
 
     fn build(self) -> Box<dyn Views<SequenceInput>> {
-        Box::new(self)
-    }
-}
-
-impl Views<SequenceInput> for ReorderConfig {
-    fn perturbs(&self) -> Perturbs {
-        Perturbs { structure: true, ..Perturbs::default() }
-    }
-
-    fn draw(&mut self, clean: &SequenceInput, at: At) -> Drawn<SequenceInput> {
-        both(clean, at, self)
+        Box::new(Both(self))
     }
 }
