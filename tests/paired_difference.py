@@ -13,7 +13,7 @@ import argparse, collections, csv, math, pathlib, statistics
 
 def column(run, metric):
     with open(pathlib.Path(run) / "per_user.tsv") as file:
-        return {row["user"]: float(row[metric]) for row in csv.DictReader(file, delimiter="\t")}
+        return {row["user"]: float(row[metric]) for row in csv.DictReader((line for line in file if not line.startswith("#")), delimiter="\t")}
 
 
 def mean_over_runs(runs, metric):

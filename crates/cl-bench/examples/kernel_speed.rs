@@ -126,7 +126,7 @@ fn graph(data: Option<&Path>) -> BipartiteGraph {
 fn attention(args: &Args) {
     let device = Default::default();
     let tokens = args.rows * args.length;
-    let keys = (0..args.rows as u64).map(|row| StreamKey::root(row)).collect();
+    let keys = (0..args.rows as u64).map(StreamKey::root).collect();
     let who = Attention {
         offsets: (0..=args.rows).map(|row| row * args.length).collect(),
         heads: args.heads,

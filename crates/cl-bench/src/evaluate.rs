@@ -9,6 +9,7 @@ use cl_eval::{
     evaluate,
 };
 
+use crate::candidates::Candidates;
 use crate::config::{EvaluateConfig, Slice};
 use crate::error::Error;
 use crate::ranker::{Embeddings, Ranker};
@@ -33,14 +34,37 @@ fn users_of(part: &UserItems) -> Vec<u32> {
     (0..part.users() as u32).filter(|&user| !part.of(user as usize).is_empty()).collect()
 }
 
+/// The lists of the users of a part: of all items, those of earlier parts masked if the file says so, or of candidates.
+fn ranked(
+    ranker: &dyn Ranker,
+    past: Past,
+    part: &UserItems,
+    earlier: &[&UserItems],
+    config: &EvaluateConfig,
+    among: Option<&Candidates>,
+) -> Rankings {
+    let (users, depth) = (users_of(part), config.depth());
+    match among {
+        Some(candidates) => ranker.rank_among(past, &users, &candidates.with(part), depth, config.score),
+        None => {
+            let masks = if config.mask_history { earlier } else { &[] };
+            ranker.rank(past, &users, masks, depth, config.score)
+        }
+    }
+}
+
 /// Ranks and measures the test part; training and validation items of a user are masked.
 #[must_use]
-pub(crate) fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfig) -> Evaluation {
-    let users = users_of(&split.test);
-    let masks: &[&UserItems] = if config.mask_history { &[&split.train, &split.validation] } else { &[] };
-    let rankings = ranker.rank(Past::TrainAndValidation, &users, masks, config.depth(), config.score);
+pub(crate) fn on_test(
+    ranker: &dyn Ranker,
+    split: &Split,
+    config: &EvaluateConfig,
+    among: Option<&Candidates>,
+) -> Evaluation {
+    let past = Past::TrainAndValidation;
+    let rankings = ranked(ranker, past, &split.test, &[&split.train, &split.validation], config, among);
     let per_user = evaluate(&rankings, &split.test, &config.metrics, &config.cutoffs);
-    let counts = split.train.item_counts(split.items.len());
+    let counts = split.train_counts();
     let slices = config.slices.iter().map(|slice| {
         let by_items = |groups: &ItemGroups| {
             by_item_group(&rankings, &split.test, groups, &config.metrics, &config.cutoffs)
@@ -51,12 +75,20 @@ pub(crate) fn on_test(ranker: &dyn Ranker, split: &Split, config: &EvaluateConfi
                 ("user_degree", by_user_group(&per_user, &split.test, &groups))
             }
             Slice::ItemPopularity => ("item_popularity", by_items(&ItemGroups::popularity(&counts))),
+            Slice::HistoryLength => {
+                let groups = UserGroups::by_length(&per_user.users, |user| split.history_length(user));
+                ("history_length", by_user_group(&per_user, &split.test, &groups))
+            }
             Slice::ItemDeciles => ("item_deciles", by_items(&ItemGroups::deciles(&counts))),
         }
     });
     Evaluation {
         slices: slices.collect(),
-        catalogue: catalogue(&rankings, &counts, &config.cutoffs),
+        // What few sampled items do to a catalogue says nothing about the model.
+        catalogue: match among {
+            None => catalogue(&rankings, &counts, &config.cutoffs),
+            Some(_) => Vec::new(),
+        },
         metrics: per_user.mean(),
         per_user,
         rankings,
@@ -70,17 +102,16 @@ pub(crate) fn selection_metrics(
     train: &Train,
     selection: Selection<'_>,
     config: &EvaluateConfig,
+    among: Option<&Candidates>,
 ) -> Vec<(String, f64)> {
     let part: &UserItems = match selection {
         Selection::Validation(part) => part,
         Selection::Test(part) => part,
     };
-    let users = users_of(part);
-    if users.is_empty() {
+    if part.is_empty() {
         return Vec::new();
     }
-    let masks: &[&UserItems] = if config.mask_history { &[train] } else { &[] };
-    let rankings = ranker.rank(selection.past(), &users, masks, config.depth(), config.score);
+    let rankings = ranked(ranker, selection.past(), part, &[train], config, among);
     evaluate(&rankings, part, &config.metrics, &config.cutoffs).mean()
 }
 

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backend;
+mod candidates;
 mod cli;
 mod commands;
 mod components;
@@ -20,6 +21,7 @@ mod result;
 mod train;
 
 pub use backend::{EvalBackend, OnBackend, TrainBackend, on_backend};
+pub use candidates::Candidates;
 pub use cli::{main, main_with};
 pub use components::{Builtin, Catalogue, Components};
 pub use config::Experiment;

@@ -5,6 +5,7 @@ use cl_eval::baseline::PopularityConfig;
 use cl_eval::{Score, Scorer};
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::commands::run::LoadedSplit;
 use crate::config::EvaluateConfig;
 use crate::evaluate::{Evaluation, on_test};
 use crate::ranker::ByScores;
@@ -24,7 +25,7 @@ pub(crate) fn data_line(split: &Split) -> String {
 
 /// Metrics of the model and of the popularity ranking, with slices.
 pub(crate) fn table(outcome: &Outcome<'_>, config: &EvaluateConfig) -> String {
-    let popularity = popularity(&outcome.loaded.split, config);
+    let popularity = popularity(outcome.loaded, config);
     let mut text = String::new();
     let facts = &outcome.facts;
     text.push_str(&format!("\n{} (seed {})\n", facts.name, facts.seed));
@@ -40,7 +41,7 @@ pub(crate) fn table(outcome: &Outcome<'_>, config: &EvaluateConfig) -> String {
     if outcome.training.as_ref().is_some_and(|training| training.cut_short) {
         text.push_str("NOTE: --max-steps ended the training early; --resume goes on\n");
     }
-    if let Some(watermark) = facts.watermark() {
+    if let Some(watermark) = &facts.watermark {
         text.push_str(&format!("NOTE: {watermark}\n"));
     }
     text.push_str(&metrics(&outcome.evaluation, popularity.as_ref(), config));
@@ -49,12 +50,13 @@ pub(crate) fn table(outcome: &Outcome<'_>, config: &EvaluateConfig) -> String {
 }
 
 /// The popularity ranking on the same data; `None` if it cannot be computed.
-fn popularity(split: &Split, config: &EvaluateConfig) -> Option<Evaluation> {
-    let scorer = PopularityConfig::default().fit(&split.train, split.items.len()).ok()?;
+fn popularity(loaded: &LoadedSplit, config: &EvaluateConfig) -> Option<Evaluation> {
+    let split = &loaded.split;
+    let scorer = PopularityConfig::default().by_counts(&split.train_counts());
     let ranker = ByScores(Box::new(scorer) as Box<dyn Scorer>);
     // Counts above 16 would be equal under a sigmoid, which is for the scores of embeddings.
     let config = EvaluateConfig { score: Score::Raw, ..config.clone() };
-    Some(on_test(&ranker, split, &config))
+    Some(on_test(&ranker, split, &config, loaded.among.as_ref()))
 }
 
 fn new_table(header: Vec<String>) -> Table {
@@ -90,7 +92,8 @@ fn metrics(evaluation: &Evaluation, popularity: Option<&Evaluation>, config: &Ev
     for metric in &config.metrics {
         row(metric.name(), &|evaluation| evaluation.metrics.clone());
     }
-    for name in ["coverage", "tail_share", "gini", "average_popularity"] {
+    let catalogue = ["coverage", "tail_share", "gini", "average_popularity"];
+    for name in catalogue.into_iter().filter(|_| !evaluation.catalogue.is_empty()) {
         row(name, &|evaluation| evaluation.catalogue.clone());
     }
     format!("{table}\n")

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::backend::TrainBackend;
 use crate::commands::run::{LoadedSplit, TrainingFacts};
-use crate::config::{Experiment, Select};
+use crate::config::{Experiment, SampledConfig, Select};
 use crate::error::Error;
 use crate::evaluate::{Evaluation, representation};
 use crate::folder::RunFolder;
@@ -27,25 +27,27 @@ pub(crate) struct Facts {
     pub(crate) backend: String,
     pub(crate) mask_history: bool,
     pub(crate) score: Score,
+    /// What held-out items were ranked among, if not all.
+    pub(crate) sampled: Option<SampledConfig>,
+    /// The sentence that all outputs carry.
+    pub(crate) watermark: Option<String>,
 }
 
 impl Facts {
     pub(crate) fn of<B: TrainBackend>(experiment: &Experiment<B>) -> Self {
+        let select = experiment.training.as_ref().map(|training| training.train.select);
         Self {
             name: experiment.name.clone(),
             seed: experiment.seed,
             experiment_hash: experiment.hash.clone(),
             protocol_hash: experiment.protocol_hash.clone(),
-            select: experiment.training.as_ref().map(|training| training.train.select),
+            select,
             backend: experiment.device.backend.clone(),
             mask_history: experiment.evaluate.mask_history,
             score: experiment.evaluate.score,
+            sampled: experiment.evaluate.sampled.clone(),
+            watermark: experiment.evaluate.watermark(select),
         }
-    }
-
-    /// The sentence that the outputs of a run selected on the test part carry.
-    pub(crate) fn watermark(&self) -> Option<&'static str> {
-        self.select.and_then(Select::watermark)
     }
 }
 
@@ -80,10 +82,10 @@ pub(crate) fn write(folder: &RunFolder, outcome: &Outcome<'_>) -> Result<(), Err
     folder.write("users.tsv", ids(&split.users).as_bytes())?;
     folder.write("items.tsv", ids(&split.items).as_bytes())?;
     folder.write("topk.tsv", topk(evaluation, split).as_bytes())?;
-    folder.write("per_user.tsv", per_user(evaluation, split, facts.watermark()).as_bytes())?;
+    folder.write("per_user.tsv", per_user(evaluation, split, facts.watermark.as_deref()).as_bytes())?;
     let embeddings = outcome.ranker.embeddings();
     if let Some(embeddings) = &embeddings {
-        folder.write("embeddings.safetensors", &safetensors(embeddings, facts.watermark())?)?;
+        folder.write("embeddings.safetensors", &safetensors(embeddings, facts.watermark.as_deref())?)?;
     }
     let result = result(outcome, embeddings.as_ref());
     let text = serde_json::to_string_pretty(&result).map_err(|error| Error::other(error.to_string()))?;
@@ -198,6 +200,7 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
         },
         "history_masked": facts.mask_history,
         "score": facts.score,
+        "sampled": facts.sampled,
         "valid": metrics(&outcome.valid),
         "test": metrics(&evaluation.metrics),
         "slices": slices,
@@ -220,7 +223,7 @@ fn result(outcome: &Outcome<'_>, embeddings: Option<&Embeddings>) -> Value {
         "backend": facts.backend,
         "notes": loaded.notes,
     });
-    if let Some(watermark) = facts.watermark() {
+    if let Some(watermark) = facts.watermark.as_deref() {
         result["watermark"] = json!(watermark);
     }
     result

@@ -337,6 +337,25 @@ fn families() {
     );
 }
 
+/// Rankings among a few items.
+#[test]
+fn sampled() {
+    snapshot(
+        "sampled",
+        &[
+            ("nothing to sample", said_of_set(&["evaluate.sampled={}"])),
+            ("a file and a number", said_of_set(&["evaluate.sampled={ file = \"x\", negatives = 9 }"])),
+            ("a law for a file", said_of_set(&["evaluate.sampled={ file = \"x\", by = \"uniform\" }"])),
+            ("none", said_of_set(&["evaluate.sampled={ negatives = 0 }"])),
+            ("a misspelt key", said_of_set(&["evaluate.sampled={ negative = 9 }"])),
+            ("another law", said_of_set(&["evaluate.sampled={ negatives = 9, by = \"popular\" }"])),
+            ("a mask", said_of_set(&["evaluate.sampled={ negatives = 9 }", "evaluate.mask_history=false"])),
+            ("more than there are", said_of_set(&["evaluate.sampled={ negatives = 90 }"])),
+            ("no such file", said_of_set(&["evaluate.sampled={ file = \"x\" }"])),
+        ],
+    );
+}
+
 #[test]
 fn a_backend_that_is_not_in_this_build_is_named_with_its_feature() {
     if cfg!(feature = "wgpu") {

@@ -148,6 +148,7 @@ impl<B: TrainBackend> Bed<B> {
                 selection: Selection::Validation(&self.split.validation),
                 training,
                 evaluate: &experiment.evaluate,
+                among: None,
                 folder: None,
                 suffix: "",
                 max_steps: Some(if open.is_some() { 3 } else { 0 }),
@@ -197,7 +198,7 @@ impl OnBackend for Matrix {
             names(&components.projection),
         ];
         let synthetic =
-            SyntheticConfig { users: 120, items: 90, interactions: 1500, ..SyntheticConfig::default() };
+            SyntheticConfig { users: 60, items: 60, interactions: 700, ..SyntheticConfig::default() };
         let whole = cl_data::Source::Whole(cl_data::synthetic::interactions(&synthetic, 1).unwrap());
         let split = cl_data::LeaveOneOut::default().split(&whole, 1).unwrap();
         let bed = Bed { split, components, device };
@@ -249,7 +250,7 @@ impl OnBackend for Matrix {
                     let text = Text::new("alone.toml", &text, &[]);
                     let experiment = Experiment::<B>::read(&text, &bed.components).unwrap();
                     let Kind::Untrained(model) = experiment.encoder.kind() else { return false };
-                    model.fit(&bed.split.train, bed.split.items.len()).is_ok()
+                    model.fit(&bed.split).is_ok()
                 };
                 assert!(
                     trained.contains(&(slot, name)) || slot == "encoder" && alone(),

@@ -15,7 +15,7 @@ use common::{Place, differences, heavy_data, repository, succeed, traces};
 const DATA: &str = "synthetic = { users = 1500, items = 700, interactions = 45000 }";
 
 /// What each model adds to `[data]` and `[split]`.
-const MODELS: [(&str, &str); 9] = [
+const MODELS: [(&str, &str); 11] = [
     ("light_gcn", "[encoder]\ntype = 'light_gcn'\ndim = 16\n"),
     (
         "sgl_ed",
@@ -31,6 +31,16 @@ const MODELS: [(&str, &str); 9] = [
         "xsimgcl",
         "[encoder]\ntype = 'light_gcn'\ndim = 16\ninclude_layer_zero = false\n[views]\ntype = 'cross_layer'\n\
          [contrast]\ntype = 'nt_xent'\n[objective]\ntype = 'alignment_uniformity'\n",
+    ),
+    (
+        "gru4rec",
+        "[encoder]\ntype = 'gru4rec'\ndim = 16\nhidden = 24\n[objective]\ntype = 'gbce'\nnegatives_per_positive = 8\n\
+         [contrast]\ntype = 'nt_xent'\n[views]\ntype = 'one_of'\n",
+    ),
+    (
+        "bert4rec",
+        "[encoder]\ntype = 'bert4rec'\ndim = 16\n[objective]\ntype = 'cross_entropy'\n[contrast]\ntype = 'nt_xent'\n\
+         [views]\ntype = 'one_of'\n",
     ),
     (
         "coserec",
@@ -58,7 +68,8 @@ fn one_two_and_four_threads_give_the_same_bits() {
         let trained = !["item_knn", "ease"].contains(&name);
         let train = if trained { "[train]\nepochs = 1\nbatch_size = 2048\n" } else { "" };
         // What reads sequences needs a split that keeps their order.
-        let split = if model.contains("sas_rec") { "leave_one_out" } else { "ratio" };
+        let sequences = ["sas_rec", "gru4rec", "bert4rec"].iter().any(|encoder| model.contains(encoder));
+        let split = if sequences { "leave_one_out" } else { "ratio" };
         let text = format!("name = '{name}'\n[data]\n{DATA}\n[split]\ntype = '{split}'\n{model}{train}");
         let file = place.file(&format!("{name}.toml"), &text);
         let [one, two, four] = [1, 2, 4].map(|threads| {

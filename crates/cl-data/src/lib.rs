@@ -31,7 +31,7 @@ pub use filter::FilterReport;
 pub use ids::{Ids, MAX_ROWS};
 pub use interactions::Interactions;
 pub use load::{Loaded, load};
-pub use read::Reader;
+pub use read::{Reader, read_candidates};
 pub use sequences::Sequences;
 pub use source::{Part, PartFiles, Source};
 pub use split::{

@@ -52,6 +52,18 @@ impl Sequences {
         Self { offsets, items }
     }
 
+    /// How often each of `items` items stands in them.
+    ///
+    /// # Panics
+    ///
+    /// If one is not below `items`.
+    #[must_use]
+    pub fn item_counts(&self, items: usize) -> Vec<u32> {
+        let mut counts = vec![0; items];
+        self.items.iter().for_each(|&item| counts[item as usize] += 1);
+        counts
+    }
+
     /// Number of users, those without items included.
     #[must_use]
     pub fn users(&self) -> usize {

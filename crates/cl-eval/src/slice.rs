@@ -112,6 +112,25 @@ impl UserGroups {
         Self { names: (1..=4).map(|quartile| format!("q{quartile}")).collect(), members }
     }
 
+    /// Users with up to 5 events (`to5`), 6 to 8 (`6to8`), 9 to 20 (`9to20`) and more (`from21`).
+    ///
+    /// Source: Qin et al. 2023 (MCLRec, SIGIR) divides at 5 and 8, with the held-out events counted.
+    #[must_use]
+    pub fn by_length(users: &[u32], length: impl Fn(usize) -> usize) -> Self {
+        let mut members = vec![Vec::new(); 4];
+        for &user in users {
+            let group = match length(user as usize) {
+                ..=5 => 0,
+                6..=8 => 1,
+                9..=20 => 2,
+                21.. => 3,
+            };
+            members[group].push(user);
+        }
+        members.iter_mut().for_each(|group| group.sort_unstable());
+        Self { names: ["to5", "6to8", "9to20", "from21"].map(str::to_owned).to_vec(), members }
+    }
+
     /// Names of the groups, from cold to active.
     #[must_use]
     pub fn names(&self) -> &[String] {

@@ -56,7 +56,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
         let Self { args, text, catalogue } = self;
         super::check_device::<B>(&device)?;
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
-        let LoadedSplit { split, seconds: load, .. } = load_split(&experiment, &args.data.path())?;
+        let LoadedSplit { split, among, seconds: load, .. } = load_split(&experiment, &args.data.path())?;
         let Experiment { encoder, training, evaluate, seed, .. } = experiment;
         let (Some(model), Some(training)) = (encoder.kind().trained(), training) else {
             return Err(Error::other("this encoder is not trained, so there is no step to time"));
@@ -70,6 +70,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
             selection: selection(&training, &split),
             training,
             evaluate: &evaluate,
+            among: among.clone(),
             folder: None,
             suffix: "",
             max_steps: Some(args.steps),
@@ -77,7 +78,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
             progress: Progress::new(true),
         })?;
         let evaluating = args.clock.now();
-        let evaluation = on_test(&*trained.ranker, &split, &evaluate);
+        let evaluation = on_test(&*trained.ranker, &split, &evaluate, among.as_ref());
         let eval = args.clock.now() - evaluating;
         let (timing, steps_per_epoch) = (&trained.timing, trained.steps_per_epoch);
         // The first step of an epoch also makes what is made once an epoch: its order, graphs of views.

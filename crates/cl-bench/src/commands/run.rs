@@ -8,6 +8,7 @@ use cl_data::{FilterReport, Split, Train, UserItems, Validation};
 use clap::Args;
 
 use crate::backend::{OnBackend, TrainBackend, on_backend};
+use crate::candidates::Candidates;
 use crate::cli::{DataRoot, ExperimentArgs};
 use crate::components::Catalogue;
 use crate::config::{EvaluateConfig, Experiment, Select, Text, Training};
@@ -82,12 +83,12 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
         let facts = result::Facts::of(&experiment);
         let evaluate = experiment.evaluate.clone();
         let key = StreamKey::root(experiment.seed);
-        let bed = Bed { split, device, folder: &folder, args, key };
+        let bed = Bed { split, among: loaded.among.as_ref(), device, folder: &folder, args, key };
         let Model { ranker, valid, training } =
             bed.model(experiment, || Experiment::read(text, &catalogue.components()))?;
 
         let evaluating = Instant::now();
-        let evaluation = on_test(&*ranker, split, &evaluate);
+        let evaluation = on_test(&*ranker, split, &evaluate, loaded.among.as_ref());
         let evaluate_seconds = evaluating.elapsed().as_secs_f64();
         let seconds = Seconds {
             load: loaded.seconds,
@@ -114,6 +115,8 @@ fn say(args: &RunArgs, line: &str) {
 /// The data of an experiment, divided.
 pub(crate) struct LoadedSplit {
     pub(crate) split: Split,
+    /// What held-out items are ranked among, if not all.
+    pub(crate) among: Option<Candidates>,
     /// What the filters did.
     pub(crate) filters: FilterReport,
     /// What a person should know of both.
@@ -151,12 +154,14 @@ pub(crate) fn load_split<B: TrainBackend>(
     if split.test.is_empty() {
         return Err(Error::with_help("the test part is empty", "look at [split]: nothing could be measured"));
     }
+    let key = StreamKey::root(experiment.seed);
+    let among = Candidates::of(&experiment.evaluate, &split, root, key)?;
     let mut notes = split.notes.clone();
     let filters = loaded.report;
     if filters.kept != filters.read {
         notes.insert(0, filters.to_string());
     }
-    Ok(LoadedSplit { split, filters, notes, seconds: started.elapsed().as_secs_f64() })
+    Ok(LoadedSplit { split, among, filters, notes, seconds: started.elapsed().as_secs_f64() })
 }
 
 /// A user who took everything has no negative item, and would be searched for one for ever.
@@ -252,6 +257,7 @@ struct Model {
 /// The data, the machine and the wishes of a run, for one training or two.
 struct Bed<'a, B: TrainBackend> {
     split: &'a Split,
+    among: Option<&'a Candidates>,
     device: B::Device,
     folder: &'a RunFolder,
     args: &'a RunArgs,
@@ -269,7 +275,7 @@ impl<B: TrainBackend> Bed<'_, B> {
         match (encoder.kind(), training) {
             (Kind::Untrained(model), _) => {
                 say(self.args, "computing the model");
-                let ranker = ByScores(model.fit(&self.split.train, self.split.items.len())?);
+                let ranker = ByScores(model.fit(self.split)?);
                 Ok(Model { valid: self.valid(&ranker, &evaluate), ranker: Box::new(ranker), training: None })
             }
             (Kind::Graph(model) | Kind::Sequence(model), Some(training)) => {
@@ -311,7 +317,8 @@ impl<B: TrainBackend> Bed<'_, B> {
 
     /// Metrics on the validation part; empty without one.
     fn valid(&self, ranker: &dyn Ranker, evaluate: &EvaluateConfig) -> Vec<(String, f64)> {
-        selection_metrics(ranker, &self.split.train, Selection::Validation(&self.split.validation), evaluate)
+        let selection = Selection::Validation(&self.split.validation);
+        selection_metrics(ranker, &self.split.train, selection, evaluate, self.among)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -334,6 +341,7 @@ impl<B: TrainBackend> Bed<'_, B> {
             selection,
             training,
             evaluate,
+            among: self.among.cloned(),
             folder: Some(self.folder),
             suffix,
             max_steps: self.args.max_steps,

@@ -181,7 +181,8 @@ impl<B: TrainBackend> Experiment<B> {
         keep("split", split.resolved.clone());
         let encoder = tables.slot(&components.encoder, None)?;
         keep("encoder", encoder.resolved.clone());
-        let (evaluate, _) = read(tables.take_or_empty("evaluate")?, EvaluateConfig::validate)?;
+        let (mut evaluate, _) = read(tables.take_or_empty("evaluate")?, EvaluateConfig::validate)?;
+        evaluate.complete();
         keep("evaluate", to_table(&evaluate));
         let (device, _) = read(tables.take_or_empty("device")?, DeviceConfig::validate)?;
         keep("device", to_table(&device));

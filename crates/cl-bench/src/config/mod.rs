@@ -10,6 +10,6 @@ mod views;
 
 pub use experiment::{Contrasting, Experiment, Training};
 pub use resolved::hash;
-pub use tables::{DeviceConfig, EvaluateConfig, Sampler, Select, Slice, TrainConfig};
+pub use tables::{DeviceConfig, EvaluateConfig, SampledConfig, Sampler, Select, Slice, TrainConfig};
 pub use text::Text;
 pub use views::AnyViews;

@@ -1,6 +1,7 @@
 //! Tables without a `type`.
 
 use cl_core::registry::{Check, ensure};
+use cl_core::sampling::Sampling;
 use cl_eval::{Metric, Score};
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +182,8 @@ pub enum Slice {
     ItemPopularity,
     /// Items by training count: ten groups with equal numbers of interactions (SGL).
     ItemDeciles,
+    /// Users by the events that they have in all parts: up to 5, 6 to 8, 9 to 20, more (MCLRec's up to 8).
+    HistoryLength,
 }
 
 /// `[evaluate]`
@@ -197,6 +200,54 @@ pub struct EvaluateConfig {
     pub mask_history: bool,
     /// What becomes of a score before it is ranked.
     pub score: Score,
+    /// Ranks a few items of each user instead of all, for comparison with old papers; every output is then watermarked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<SampledConfig>,
+}
+
+/// `sampled` of `[evaluate]`: what the held-out items of a user are ranked among.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampledConfig {
+    /// A file of `user item item …`, relative to the data root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<std::path::PathBuf>,
+    /// So many sampled items of each user, 1 to 10 000, that the user has in no part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negatives: Option<usize>,
+    /// The law that they are drawn by; uniform if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Sampling>,
+}
+
+impl SampledConfig {
+    /// The sentence that outputs carry.
+    fn watermark(&self) -> String {
+        let items = match (&self.file, self.by.unwrap_or_default()) {
+            (Some(file), _) => format!("the items of {}", file.display()),
+            (None, by) => {
+                let by = if by == Sampling::Uniform { "uniformly" } else { "by popularity" };
+                format!("{} items drawn {by}", self.negatives.unwrap_or_default())
+            }
+        };
+        format!(
+            "held-out items were ranked among {items}, not among all: these numbers are higher than those of a full \
+             ranking, order models otherwise, and compare only with others sampled so"
+        )
+    }
+
+    fn validate(&self) -> Check {
+        ensure(self.file.is_some() != self.negatives.is_some(), "sampled", || {
+            "needs either `file` or `negatives`: sampled = { negatives = 99, by = \"uniform\" }".into()
+        })?;
+        let negatives = self.negatives.unwrap_or(1);
+        ensure((1..=10_000).contains(&negatives), "sampled", || {
+            format!("`negatives` must be from 1 to 10000, got {negatives}")
+        })?;
+        ensure(self.by.is_none() || self.file.is_none(), "sampled", || {
+            "`by` says how `negatives` are drawn, and those of a `file` are not drawn".into()
+        })
+    }
 }
 
 impl Default for EvaluateConfig {
@@ -207,6 +258,7 @@ impl Default for EvaluateConfig {
             slices: vec![Slice::UserDegree, Slice::ItemPopularity],
             mask_history: true,
             score: Score::Raw,
+            sampled: None,
         }
     }
 }
@@ -233,7 +285,27 @@ impl EvaluateConfig {
         })?;
         ensure(!twice(self.slices.len(), &|i, j| self.slices[i] == self.slices[j]), "slices", || {
             "must not repeat".into()
+        })?;
+        let Some(sampled) = &self.sampled else { return Ok(()) };
+        sampled.validate()?;
+        ensure(self.mask_history, "mask_history", || {
+            "false means nothing with `sampled`, which never ranks a user's own items; remove it".into()
         })
+    }
+
+    /// Writes down the defaults that depend on other keys.
+    pub(crate) fn complete(&mut self) {
+        if let Some(SampledConfig { negatives: Some(_), by, .. }) = &mut self.sampled {
+            by.get_or_insert_default();
+        }
+    }
+
+    /// What every output of a run must say: that its epoch was selected on the test part, that few items were ranked.
+    pub(crate) fn watermark(&self, select: Option<Select>) -> Option<String> {
+        let selected = select.and_then(Select::watermark).map(str::to_string);
+        let sampled = self.sampled.as_ref().map(SampledConfig::watermark);
+        let both: Vec<String> = selected.into_iter().chain(sampled).collect();
+        (!both.is_empty()).then(|| both.join("; "))
     }
 
     /// The largest cut-off.

@@ -6,7 +6,7 @@ mod sequence;
 
 use cl_core::encoder::Senses;
 use cl_core::registry::Registry;
-use cl_data::Train;
+use cl_data::Split;
 use cl_eval::Scorer;
 
 pub use graph::Graph;
@@ -62,12 +62,12 @@ pub trait Trainable<B: TrainBackend> {
 
 /// A model that is computed at once.
 pub trait Fit {
-    /// Computes it from the training part.
+    /// Computes it from the training part of a split.
     ///
     /// # Errors
     ///
     /// A computation that would not fit into memory.
-    fn fit(&self, train: &Train, items: usize) -> Result<Box<dyn Scorer>, Error>;
+    fn fit(&self, split: &Split) -> Result<Box<dyn Scorer>, Error>;
 }
 
 /// The encoders of this workspace.

@@ -18,6 +18,7 @@ pub use progress::Progress;
 pub use trainer::train;
 
 use crate::backend::TrainBackend;
+use crate::candidates::Candidates;
 use crate::config::{EvaluateConfig, Training};
 use crate::folder::RunFolder;
 use crate::ranker::Ranker;
@@ -78,6 +79,8 @@ pub struct Session<'a, B: TrainBackend> {
     pub training: Training<B>,
     /// How epochs are evaluated.
     pub evaluate: &'a EvaluateConfig,
+    /// What held-out items are ranked among, if that is not the whole catalogue.
+    pub among: Option<Candidates>,
     /// Where checkpoints and the log go; `None` leaves no trace.
     pub folder: Option<&'a RunFolder>,
     /// Goes into the names of checkpoints and log: "" or, for the second training of a refit, "-refit".

@@ -48,6 +48,7 @@ where
         selection,
         training,
         evaluate,
+        among,
         folder,
         suffix,
         max_steps,
@@ -88,7 +89,7 @@ where
         let [users, items] = encode_tables::<B, _, S>(&model.0.valid(), &source, past);
         let ranker = ByEmbeddings { users, items, tested: None };
         check_spread(&ranker, state.epochs_begun())?;
-        let metrics = selection_metrics(&ranker, part, selection, evaluate);
+        let metrics = selection_metrics(&ranker, part, selection, evaluate, among.as_ref());
         let by = |(name, _): &&(String, f64)| Some(name) == config.select_by.as_ref();
         let value = metrics.iter().find(by).map(|(_, value)| *value);
         if let (Some(value), true) = (value, config.select != Select::Last)
@@ -141,7 +142,8 @@ where
             metrics = measured(&model, &mut state, &mut best)?;
             state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
         }
-        let line = state.log_line(name, &metrics, epoch_seconds, config.select.watermark());
+        let line =
+            state.log_line(name, &metrics, epoch_seconds, evaluate.watermark(Some(config.select)).as_deref());
         progress.epoch(&state, &metrics);
         if let Some(checkpoints) = &checkpoints {
             checkpoints.log(&line, &mut state)?;
@@ -160,7 +162,12 @@ where
         // alone and stands in no checkpoint: a run that goes on does as if there had been no end.
         let metrics = measured(&model, &mut state, &mut best)?;
         if let (true, Some(checkpoints)) = (state.step > 0, &checkpoints) {
-            let line = state.log_line(name, &metrics, epoch_seconds, config.select.watermark());
+            let line = state.log_line(
+                name,
+                &metrics,
+                epoch_seconds,
+                evaluate.watermark(Some(config.select)).as_deref(),
+            );
             checkpoints.log(&line, &mut state)?;
         }
     }

@@ -82,7 +82,7 @@ fn list_names_every_component_once() {
     let of_all: String =
         all.lines().filter(|line| line.starts_with("views ")).map(|line| format!("{line}\n")).collect();
     assert_eq!(views, of_all);
-    assert_eq!(views.lines().count(), 10);
+    assert_eq!(views.lines().count(), 13);
     assert_eq!(
         fail(program().args(["list", "nonsense"])),
         "there is no slot `nonsense` help: there are: split, encoder, objective, views, contrast, negatives, \

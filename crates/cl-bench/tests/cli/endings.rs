@@ -52,6 +52,31 @@ fn wherever_it_is_cut_a_run_goes_on_as_if_it_had_not_been() {
     assert_eq!(output.status.code(), Some(2), "no step is no training");
 }
 
+/// Masks, negatives and dropout are those of the step, whether a run was cut before it or not.
+#[test]
+fn a_run_of_each_sequence_encoder_goes_on_to_the_same_bits() {
+    let encoders = [
+        ("sas_rec", "bce", ""),
+        ("gru4rec", "sampled_softmax", "sampling = 'popularity'\nnegatives_per_positive = 4"),
+        ("bert4rec", "cross_entropy", ""),
+    ];
+    for (encoder, objective, more) in encoders {
+        let text = format!(
+            "name = 'cut'\n[data]\nsynthetic = {{ users = 120, items = 90, interactions = 1500 }}\n\
+             [split]\ntype = 'leave_one_out'\n[encoder]\ntype = '{encoder}'\ndim = 8\nmax_length = 8\n\
+             [objective]\ntype = '{objective}'\n{more}\n[views]\ntype = 'one_of'\n[contrast]\ntype = 'nt_xent'\n\
+             [train]\nepochs = 3\nbatch_size = 30\n"
+        );
+        let (place, file) = finished(&text);
+        for steps in ["2", "7"] {
+            succeed(place.run(&file, "cut").args(["--resume", "--quiet", "--max-steps", steps]));
+        }
+        succeed(place.run(&file, "cut").args(["--resume", "--quiet"]));
+        let (whole, cut) = (traces(&place.path("out")), traces(&place.path("cut")));
+        assert_eq!(differences(&whole, &cut), [] as [&str; 0], "{encoder}");
+    }
+}
+
 /// What views learn from the training data is learned again, the same, by a run that goes on, and anew by the second training
 /// of a refit.
 #[test]

@@ -34,7 +34,7 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
                  [objective]\nl2 = 1e-2\n[views]\ntype = 'edge_dropout'\n[contrast]\ntype = 'info_nce'\nunique = false\n\
                  temperature = {{ from = 0.5, to = 0.1, over = 3.0, shape = 'cosine' }}\n\
                  [optimizer]\nlr = 0.05\nweight_decay = 1e-3\n\
-                 [evaluate]\nslices = ['user_degree', 'item_popularity', 'item_deciles']\n{TRAIN}"
+                 [evaluate]\nslices = ['user_degree', 'item_popularity', 'item_deciles', 'history_length']\n{TRAIN}"
             ),
         ),
         (
@@ -189,6 +189,19 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
                  [views]\ntype = 'model_dropout'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
             ),
         ),
+        (
+            "few",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'popularity'\n\
+                 [evaluate]\nsampled = {{ negatives = 9 }}\n"
+            ),
+        ),
+        (
+            "listed",
+            "[data]\npath = 'one'\n[split]\ntype = 'files'\n[encoder]\ntype = 'popularity'\n[evaluate]\n\
+             sampled = { file = 'sample.txt' }\n"
+                .to_string(),
+        ),
         ("popularity", format!("{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'popularity'\n")),
         (
             "neighbours",
@@ -216,6 +229,22 @@ fn plain(place: &Place) {
         csv.push_str(&format!("{}\n", fields.join(",")));
     }
     place.file("plain.csv", &csv);
+}
+
+/// Two files of items that users have not, for each user of the parts.
+fn samples(place: &Place, train: &str, test: &str) {
+    for (file, rest) in [("sample.txt", 0), ("other_sample.txt", 1)] {
+        let mut text = String::new();
+        for (train, test) in train.lines().zip(test.lines()) {
+            let has: Vec<&str> = train.split(' ').chain(test.split(' ')).skip(1).collect();
+            let others =
+                (0..60).map(|item: u32| item.to_string()).filter(|item| !has.contains(&item.as_str()));
+            let some: Vec<String> =
+                others.enumerate().filter(|(at, _)| at % 3 == rest).map(|(_, item)| item).collect();
+            text.push_str(&format!("{} {}\n", train.split(' ').next().unwrap(), some.join(" ")));
+        }
+        place.file(file, &text);
+    }
 }
 
 /// Data folders and files in which every key of `[data]` has something to choose: two folders, each in two formats that
@@ -247,6 +276,9 @@ fn files(place: &Place) {
                 }
             }
             let prefix = if ending == "inter" { "x." } else { "" };
+            if (name, ending) == ("one", "txt") {
+                samples(place, &train, &test);
+            }
             place.file(&format!("{name}/{prefix}train.{ending}"), &train);
             place.file(&format!("{name}/{prefix}test.{ending}"), &test);
         }

@@ -46,7 +46,7 @@ const IDLE: [(&str, &str); 9] = [
 ];
 
 /// Values to try for keys whose other values cannot be guessed from their type.
-const OTHERS: [(&str, &[&str]); 14] = [
+const OTHERS: [(&str, &[&str]); 15] = [
     ("data.path", &["'other'", "'other.csv'"]),
     ("data.separator", &["','"]),
     ("data.columns.user", &["'person'"]),
@@ -55,6 +55,7 @@ const OTHERS: [(&str, &[&str]); 14] = [
     ("data.columns.time", &["'clock'"]),
     ("train.select_by", &["'ndcg@10'", "'mrr@10'", "'recall@10'"]),
     ("train.patience", &["1"]),
+    ("evaluate.sampled.file", &["'other_sample.txt'"]),
     ("data.k_core.user", &["9"]),
     ("data.k_core.item", &["9"]),
     ("data.min_rating", &["3.0"]),
@@ -176,6 +177,7 @@ fn outcome(run: &Path) -> Outcome {
         "protocol_hash",
         "selected_on",
         "history_masked",
+        "sampled",
         "refitted",
         "backend",
     ] {

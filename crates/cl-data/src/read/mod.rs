@@ -1,6 +1,7 @@
 //! Readers: text in, [`Interactions`] out, with the exact place of everything that is refused.
 
 mod atomic;
+mod candidates;
 mod column;
 mod csv;
 mod folder;
@@ -12,6 +13,8 @@ mod text;
 mod words;
 
 use std::path::Path;
+
+pub use self::candidates::read_candidates;
 
 use self::folder::Found;
 use self::table::Table;

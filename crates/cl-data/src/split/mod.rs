@@ -95,6 +95,27 @@ pub struct Split {
     pub notes: Vec<String>,
 }
 
+impl Split {
+    /// How often each item stands in the training part: events where the split looks at their order, else pairs.
+    #[must_use]
+    pub fn train_counts(&self) -> Vec<u32> {
+        match &self.order {
+            Some(order) => order.train.item_counts(self.items.len()),
+            None => self.train.item_counts(self.items.len()),
+        }
+    }
+
+    /// How often a user stands in all parts: events where the split looks at their order, else pairs.
+    #[must_use]
+    pub fn history_length(&self, user: usize) -> usize {
+        let before = match &self.order {
+            Some(order) => order.train.of(user).len() + order.validation.of(user).len(),
+            None => self.train.of(user).len() + self.validation.of(user).len(),
+        };
+        before + self.test.of(user).len()
+    }
+}
+
 /// `n · share`, rounded half up.
 fn rounded_share(n: usize, share: f64) -> usize {
     (n as f64 * share + 0.5).floor() as usize

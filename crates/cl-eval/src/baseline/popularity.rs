@@ -27,9 +27,14 @@ impl PopularityConfig {
     /// [`BaselineError::ItemOutOfRange`].
     pub fn fit(&self, train: &UserItems, items: usize) -> Result<Popularity, BaselineError> {
         check(self.validate(), train, items)?;
-        // Whole numbers up to 2²⁴ = 16 777 216 are exact in f32; more users than that round the largest
-        // counts.
-        Ok(Popularity { scores: train.item_counts(items).iter().map(|&count| count as f32).collect() })
+        Ok(self.by_counts(&train.item_counts(items)))
+    }
+
+    /// The ranking by counts that are known already, for example of events where repeats count.
+    #[must_use]
+    pub fn by_counts(&self, counts: &[u32]) -> Popularity {
+        // Whole numbers up to 2²⁴ = 16 777 216 are exact in f32; more than that round the largest counts.
+        Popularity { scores: counts.iter().map(|&count| count as f32).collect() }
     }
 }
 
