@@ -47,7 +47,7 @@ impl<B: TrainBackend> Components<B> {
             views: cl_graph::views::views(),
             sequence_views: cl_seq::views::views(),
             contrast: contrasts(),
-            negatives: negatives(),
+            negatives: cl_queue::with_queues(negatives()),
             projection: projections(),
             optimizer: optimizers(),
         }

@@ -91,6 +91,8 @@ pub struct Group {
     pub ids: Arc<[u32]>,
     /// All rows of this kind, the group's own among them.
     pub everyone: Range<u32>,
+    /// What each row is made of, so that [`Source::again`] can encode it at a later step: a node, an instance.
+    pub origins: Arc<[u32]>,
 }
 
 /// A family's training data: graphs, or sequences.
@@ -122,6 +124,15 @@ pub trait Source: Send {
 
     /// The groups that a contrast of this pairing compares.
     fn groups(&self, batch: &Batch, pairing: Pairing) -> Vec<Group>;
+
+    /// The unperturbed input and rows of what earlier batches had in their groups.
+    fn again(&self, origins: &[u32]) -> Request<Self::Input>;
+
+    /// Whether who has the id `key` in a group is a positive of who has the id `anchor`: itself, and in a group of users
+    /// and items what the user took.
+    fn related(&self, anchor: u32, key: u32) -> bool {
+        anchor == key
+    }
 
     /// What must be encoded for ranking.
     fn tables(&self, past: Past) -> Tables<Self::Input>;

@@ -210,7 +210,7 @@ impl Source for GraphSource {
                 rows.dedup();
             }
             let rows: Arc<[u32]> = rows.into();
-            Group { name, ids: rows.clone(), rows, everyone }
+            Group { name, ids: rows.clone(), origins: rows.clone(), rows, everyone }
         };
         let of_users = || batch.anchors.iter().collect::<Vec<_>>();
         let of_items = || batch.positives.iter().collect::<Vec<_>>();
@@ -222,6 +222,16 @@ impl Source for GraphSource {
             }
             (Sides::Both, true) => vec![group("merged", [of_users(), of_items()].concat(), 0..nodes)],
         }
+    }
+
+    fn again(&self, origins: &[u32]) -> Request<GraphInput> {
+        Request { input: self.clean.clone(), rows: Rows::List(origins.into()) }
+    }
+
+    fn related(&self, anchor: u32, key: u32) -> bool {
+        let users = self.graph.users() as u32;
+        let (user, other) = (anchor.min(key), anchor.max(key));
+        anchor == key || user < users && other >= users && self.graph.contains(user as usize, other - users)
     }
 
     fn tables(&self, _past: Past) -> Tables<GraphInput> {

@@ -268,7 +268,20 @@ impl Source for SequenceSource {
         let everyone = self.items..self.items + batch.instances.len() as u32;
         let user = |&instance: &u32| self.instances[instance as usize].0;
         let ids = batch.instances.iter().map(user).collect();
-        vec![Group { name: "sequence", rows: everyone.clone().collect(), ids, everyone }]
+        let origins = batch.instances.clone();
+        vec![Group { name: "sequence", rows: everyone.clone().collect(), ids, everyone, origins }]
+    }
+
+    /// What the instances read, without a mask or dropout.
+    fn again(&self, origins: &[u32]) -> Request<SequenceInput> {
+        let masked = matches!(self.batching.instances, Instances::Masked(_));
+        let read = origins.iter().map(|&instance| {
+            let (user, events) = self.instances[instance as usize];
+            &self.train.of(user as usize)[..events as usize - usize::from(!masked)]
+        });
+        let input = SequenceInput::newest(read, self.batching.max_length, self.items);
+        let rows = Rows::Range(input.numbering().wholes());
+        Request { input, rows }
     }
 
     /// The state after a user's newest event (of a user without events, that after one unknown event), or with masked

@@ -61,7 +61,7 @@ impl<B: ContrastBackend> Contrast<B> for TripletConfig {
     }
 
     fn loss(&self, pair: Pair<B>, _epoch: f64) -> Tensor<B, 1> {
-        triplet(pair.a, pair.b, self.margin)
+        triplet(pair.anchors, pair.positives, self.margin)
     }
 }
 

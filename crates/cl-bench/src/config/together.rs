@@ -1,6 +1,6 @@
 //! What goes together, and what does not.
 
-use cl_core::contrast::{Contrast, KeyKind};
+use cl_core::contrast::Contrast;
 use cl_core::negatives::Negatives;
 use cl_core::objective::Objective;
 use cl_core::registry::{Built, Problem, Spans, nearest};
@@ -97,7 +97,7 @@ pub(super) fn check_sequence_contrast<B: TrainBackend>(
         );
         return Err(Problem::new(contrast.spans.at("sides"), message).with_help("remove `sides`"));
     }
-    if negatives.component.kind() == KeyKind::Others {
+    if negatives.component.wants_more() {
         let message = format!(
             "negatives `{}` and encoder `{encoder}` do not go together: a batch has no sequences but its own",
             negatives.name

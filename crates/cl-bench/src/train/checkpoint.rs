@@ -14,10 +14,11 @@ use burn::record::{FullPrecisionSettings, NamedMpkFileRecorder, Record, Recorder
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use cl_core::StreamKey;
+use cl_core::negatives::Negatives;
 use serde::{Deserialize, Serialize};
 
 use super::step::{Losses, Model};
-use super::trainer::Adaptor;
+use super::trainer::{Adaptor, KeyEncoder};
 use crate::backend::TrainBackend;
 use crate::error::Error;
 use crate::folder::{RunFolder, write_whole};
@@ -88,12 +89,13 @@ impl State {
         Losses { total: total / n, objective: objective / n, contrast: contrast / n, l2: l2 / n }
     }
 
-    /// A line of `metrics.jsonl`. `watermark` marks a run selected on the test part.
+    /// A line of `metrics.jsonl`. `remembered` tells of keys of earlier steps, `watermark` marks a run selected on the test part.
     pub(super) fn log_line(
         &self,
         part: &str,
         metrics: &[(String, f64)],
         seconds: f64,
+        remembered: Option<serde_json::Value>,
         watermark: Option<&str>,
     ) -> String {
         let metrics: serde_json::Map<_, _> =
@@ -105,6 +107,9 @@ impl State {
             part: metrics,
             "seconds": seconds,
         });
+        if let Some(remembered) = remembered {
+            line["negatives"] = remembered;
+        }
         if let Some(watermark) = watermark {
             line["watermark"] = serde_json::json!(watermark);
         }
@@ -114,8 +119,21 @@ impl State {
 
 type Recorded = NamedMpkFileRecorder<FullPrecisionSettings>;
 
-/// What a checkpoint holds.
-type Loaded<B, E> = (Model<B, E>, Adaptor<B, E>, Option<<E as AutodiffModule<B>>::InnerModule>, State);
+/// A model without a tape.
+type Inner<B, E> = <Model<B, E> as AutodiffModule<B>>::InnerModule;
+
+/// What training changes, besides its [`State`] and what the negatives remember.
+pub(super) struct Standing<B: TrainBackend, E: AutodiffModule<B>> {
+    pub(super) model: Model<B, E>,
+    pub(super) optimizer: Adaptor<B, E>,
+    /// The parameters of the best epoch so far.
+    pub(super) best: Option<E::InnerModule>,
+    /// The copy that encodes keys, if the negatives want one.
+    pub(super) key_encoder: Option<KeyEncoder<B, E>>,
+}
+
+/// The file of what the negatives remember.
+const NEGATIVES: &str = "negatives.safetensors";
 
 /// The checkpoints of a run.
 pub(super) struct Checkpoints {
@@ -134,9 +152,8 @@ impl Checkpoints {
     /// Saves where training stands, and removes what came before.
     pub(super) fn save<B, E>(
         &self,
-        model: &Model<B, E>,
-        optimizer: &Adaptor<B, E>,
-        best: Option<&E::InnerModule>,
+        standing: &Standing<B, E>,
+        negatives: Option<Vec<u8>>,
         state: &State,
     ) -> Result<(), Error>
     where
@@ -157,10 +174,19 @@ impl Checkpoints {
         // The state counts its bytes, so they come first.
         let synced = fs::File::open(&self.log).and_then(|log| log.sync_all());
         synced.map_err(Error::io("cannot write", &self.log))?;
-        record::<B, _>(model.clone().into_record(), folder.join("model"))?;
-        record::<B, _>(optimizer.to_record(), folder.join("optimizer"))?;
-        if let Some(best) = best {
+        record::<B, _>(standing.model.clone().into_record(), folder.join("model"))?;
+        record::<B, _>(standing.optimizer.to_record(), folder.join("optimizer"))?;
+        if let Some(best) = &standing.best {
             record::<B::InnerBackend, _>(best.clone().into_record(), folder.join("best"))?;
+        }
+        if let Some(key_encoder) = &standing.key_encoder {
+            record::<B::InnerBackend, _>(
+                key_encoder.copy().clone().into_record(),
+                folder.join("key_encoder"),
+            )?;
+        }
+        if let Some(negatives) = negatives {
+            write_whole(&folder.join(NEGATIVES), &negatives)?;
         }
         let text = serde_json::to_string_pretty(state).map_err(|error| Error::other(error.to_string()))?;
         write_whole(&folder.join("state.json"), text.as_bytes())?;
@@ -173,13 +199,13 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The last checkpoint, if there is one.
+    /// Takes over the last checkpoint, if there is one; `negatives` takes what the negatives remembered.
     pub(super) fn load<B, E>(
         &self,
-        model: &Model<B, E>,
-        optimizer: &Adaptor<B, E>,
+        standing: &mut Standing<B, E>,
+        negatives: Option<&mut Box<dyn Negatives<B>>>,
         device: &B::Device,
-    ) -> Result<Option<Loaded<B, E>>, Error>
+    ) -> Result<Option<State>, Error>
     where
         B: TrainBackend,
         E: AutodiffModule<B>,
@@ -194,23 +220,23 @@ impl Checkpoints {
         let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
         let state: State = serde_json::from_str(&text).map_err(|error| broken(&path, &error.to_string()))?;
         let record = load::<B, <Model<B, E> as Module<B>>::Record>(folder.join("model"), device)?;
-        let restored = model.clone().load_record(record);
-        check_same_shapes::<B, _>(model, &restored, &folder)?;
-        let optimizer = {
+        let restored = standing.model.clone().load_record(record);
+        check_same_shapes::<B, _>(&standing.model, &restored, &folder)?;
+        standing.optimizer = {
             let record = load::<B, <Adaptor<B, E> as Optimizer<Model<B, E>, B>>::Record>(
                 folder.join("optimizer"),
                 device,
             )?;
-            let missing = ids::<B, _>(model).into_iter().find(|(_, id)| !record.contains_key(id));
+            let missing = ids::<B, _>(&standing.model).into_iter().find(|(_, id)| !record.contains_key(id));
             // Every parameter has taken part in the loss since the first step, so every one has a state.
             if let (Some((path, _)), true) = (missing, state.steps > 0) {
                 return Err(broken(&folder, &format!("the optimizer state of `{path}` is missing")));
             }
-            optimizer.clone().load_record(record)
+            standing.optimizer.clone().load_record(record)
         };
-        let best = match state.selected_value {
+        standing.best = match state.selected_value {
             Some(_) => {
-                let valid = model.0.valid();
+                let valid = restored.0.valid();
                 let record = load::<B::InnerBackend, <E::InnerModule as Module<B::InnerBackend>>::Record>(
                     folder.join("best"),
                     device,
@@ -219,7 +245,20 @@ impl Checkpoints {
             }
             None => None,
         };
-        Ok(Some((restored, optimizer, best, state)))
+        if standing.key_encoder.is_some() {
+            let record = load::<B::InnerBackend, <Inner<B, E> as Module<B::InnerBackend>>::Record>(
+                folder.join("key_encoder"),
+                device,
+            )?;
+            standing.key_encoder = Some(KeyEncoder::from_copy(restored.valid().load_record(record)));
+        }
+        if let Some(negatives) = negatives.filter(|negatives| negatives.save().is_some()) {
+            let path = folder.join(NEGATIVES);
+            let bytes = fs::read(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
+            negatives.load(&bytes, device).map_err(|why| broken(&path, &why))?;
+        }
+        standing.model = restored;
+        Ok(Some(state))
     }
 
     /// Cuts the log to what belongs to the state: a killed process may have written more.

@@ -4,6 +4,7 @@ mod checkpoint;
 mod clock;
 mod feed;
 mod progress;
+mod remembered;
 mod step;
 mod trainer;
 

@@ -1,9 +1,12 @@
 //! One step: what an article calls the method.
 
+use std::sync::Arc;
+
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::{Tensor, TensorData};
 use cl_core::contrast::Pair;
+use cl_core::negatives::{Direction, Fresh};
 use cl_core::objective::{L2On, Objective, Triples};
 use cl_core::projection::ProjectionHead;
 use cl_core::source::{Batch, Group, Source};
@@ -11,7 +14,7 @@ use cl_core::views::{At, Drawn, Views};
 use cl_core::{Encoder, Request, Rows, Schedule};
 
 use super::clock::Clock;
-use super::trainer::Adaptor;
+use super::trainer::{Adaptor, KeyEncoder};
 use crate::backend::TrainBackend;
 use crate::config::Contrasting;
 
@@ -39,6 +42,13 @@ pub(super) struct Method<B: TrainBackend> {
     pub(super) rate: Schedule,
 }
 
+impl<B: TrainBackend> Method<B> {
+    /// What the negatives remember, for a checkpoint.
+    pub(super) fn remembered(&self) -> Option<Vec<u8>> {
+        self.contrast.as_ref()?.negatives.save()
+    }
+}
+
 /// The rows that a step asks the encoder for, and where each answer goes.
 struct Asked<I> {
     requests: Vec<Request<I>>,
@@ -52,13 +62,22 @@ impl<I: Clone> Asked<I> {
     }
 }
 
-/// Places of a group's answers.
+/// Who answers, and where.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// The model.
+    Model(usize),
+    /// The copy of the model that encodes keys.
+    Copy(usize),
+}
+
+/// Places of a group's answers in one direction.
 struct Contrasted {
-    group: Group,
-    a: usize,
-    b: usize,
-    keys_of_a: Option<usize>,
-    keys_of_b: Option<usize>,
+    group: Arc<Group>,
+    direction: Direction,
+    anchors: usize,
+    positives: Answer,
+    wanted: Option<Answer>,
 }
 
 /// Draws the views, encodes once, adds up the losses, and takes the optimizer's step.
@@ -68,7 +87,8 @@ struct Contrasted {
 pub(super) fn step<B, E, S>(
     model: Model<B, E>,
     optimizer: &mut Adaptor<B, E>,
-    method: &Method<B>,
+    key_encoder: Option<&mut KeyEncoder<B, E>>,
+    method: &mut Method<B>,
     views: Option<&mut Box<dyn Views<S::Input>>>,
     source: &S,
     batch: &Batch,
@@ -79,6 +99,7 @@ pub(super) fn step<B, E, S>(
 where
     B: TrainBackend,
     E: Encoder<B, Input = S::Input> + AutodiffModule<B>,
+    E::InnerModule: Encoder<B::InnerBackend, Input = S::Input>,
     S: Source,
 {
     let clean = source.clean(batch);
@@ -98,12 +119,29 @@ where
             if l2.on == L2On::LayerZero { source.layer_zero(&clean) } else { drawn.objective.clone() };
         triple_of(&mut asked, &input, batch, l2.negatives)
     });
+    let mut of_copy = Asked { requests: Vec::new() };
     let contrasted = match &method.contrast {
-        Some(contrasting) => ask_groups(&mut asked, contrasting, &drawn, source, batch),
+        Some(contrasting) => {
+            let copy = key_encoder.is_some().then_some(&mut of_copy);
+            ask_groups(&mut asked, copy, contrasting, &drawn, source, batch)
+        }
         None => Vec::new(),
     };
 
     let answers = model.0.encode(&asked.requests);
+    let keys = match (key_encoder, &method.contrast) {
+        (Some(copy), Some(contrasting)) => {
+            let momentum = contrasting.negatives.momentum().map_or(1.0, |momentum| momentum.at(epoch));
+            copy.update(&model, momentum);
+            let (encoder, head) = copy.copy();
+            encoder
+                .encode(&of_copy.requests)
+                .into_iter()
+                .map(|rows| Tensor::from_inner(head.forward(rows)))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
     let n = batch.anchors.len();
     let device = answers.first().map(Tensor::device).unwrap_or_default();
     let zero = || Tensor::<B, 1>::zeros([1], &device);
@@ -119,8 +157,8 @@ where
         }),
         None => zero(),
     };
-    let of_contrast = match &method.contrast {
-        Some(contrasting) => contrast(contrasting, &model.1, &contrasted, &answers, epoch),
+    let of_contrast = match &mut method.contrast {
+        Some(contrasting) => contrast(contrasting, &model.1, &contrasted, &answers, &keys, epoch),
         None => zero(),
     };
     let of_l2 = if l2.weight > 0.0 {
@@ -141,11 +179,14 @@ where
         contrast: number(of_contrast),
         l2: number(of_l2),
     };
-    drop(answers);
+    drop((answers, keys));
 
     let forward_done = clock.now();
     let gradients = GradientsParams::from_grads(total.backward(), &model);
     let backward_done = clock.now();
+    if let Some(contrasting) = &mut method.contrast {
+        contrasting.negatives.step_done();
+    }
     let rate = method.rate.at(epoch);
     (optimizer.step(rate, model, gradients), losses, [forward_done, backward_done])
 }
@@ -179,49 +220,66 @@ fn triple_of<I: Clone>(asked: &mut Asked<I>, input: &I, batch: &Batch, negatives
     parts.into_iter().flatten().map(|rows| asked.ask(input, rows.clone())).collect()
 }
 
-/// Asks for both views of each group, and for the keys that the negatives want.
+/// Asks for both views of each group, and for what the negatives want besides; keys of `copy`, if there is one.
 fn ask_groups<B: TrainBackend, S: Source>(
     asked: &mut Asked<S::Input>,
+    mut copy: Option<&mut Asked<S::Input>>,
     contrasting: &Contrasting<B>,
     drawn: &Drawn<S::Input>,
     source: &S,
     batch: &Batch,
 ) -> Vec<Contrasted> {
     let pairing = contrasting.contrast.pairing();
-    source
-        .groups(batch, pairing)
-        .into_iter()
-        .map(|group| {
-            let rows = || Rows::List(group.rows.clone());
-            let (a, b) = (asked.ask(&drawn.a, rows()), asked.ask(&drawn.b, rows()));
-            let wanted = contrasting.negatives.wants(&group).map(Rows::Range);
-            let keys_of_b = wanted.clone().map(|rows| asked.ask(&drawn.b, rows));
-            let keys_of_a = wanted.filter(|_| pairing.symmetric).map(|rows| asked.ask(&drawn.a, rows));
-            Contrasted { group, a, b, keys_of_a, keys_of_b }
-        })
-        .collect()
+    let (mut contrasted, of_model) = (Vec::new(), copy.is_none());
+    for group in source.groups(batch, pairing).into_iter().map(Arc::new) {
+        let rows = || Rows::List(group.rows.clone());
+        let wanted = contrasting.negatives.wants(&group).map(Rows::Range);
+        // Where the model encodes both views, each is asked for once, whether as anchors or as positives.
+        let a = asked.ask(&drawn.a, rows());
+        let b = (of_model || pairing.symmetric).then(|| asked.ask(&drawn.b, rows()));
+        let mut directions = vec![(Direction::AToB, a, b, &drawn.b)];
+        if pairing.symmetric {
+            directions.push((Direction::BToA, b.unwrap_or(a), Some(a), &drawn.a));
+        }
+        for (direction, anchors, own, keys_of) in directions {
+            let mut ask = |rows: Rows| match &mut copy {
+                Some(copy) => Answer::Copy(copy.ask(keys_of, rows)),
+                None => Answer::Model(asked.ask(keys_of, rows)),
+            };
+            let wanted = wanted.clone().map(&mut ask);
+            let positives = own.filter(|_| of_model).map_or_else(|| ask(rows()), Answer::Model);
+            contrasted.push(Contrasted { group: group.clone(), direction, anchors, positives, wanted });
+        }
+    }
+    contrasted
 }
 
-/// The contrast, summed over groups.
+/// The contrast: directions of a group averaged, groups added.
 fn contrast<B: TrainBackend>(
-    contrasting: &Contrasting<B>,
+    contrasting: &mut Contrasting<B>,
     head: &ProjectionHead<B>,
     contrasted: &[Contrasted],
     answers: &[Tensor<B, 2>],
+    keys: &[Tensor<B, 2>],
     epoch: f64,
 ) -> Tensor<B, 1> {
-    let project = |answer: usize| head.forward(answers[answer].clone());
-    let symmetric = contrasting.contrast.pairing().symmetric;
-    let losses = contrasted.iter().map(|Contrasted { group, a, b, keys_of_a, keys_of_b }| {
-        let keys = |answer: &Option<usize>| contrasting.negatives.keys(group, answer.map(project));
+    let Contrasting { contrast, negatives, .. } = contrasting;
+    let rows = |answer: Answer| match answer {
+        Answer::Model(at) => head.forward(answers[at].clone()),
+        Answer::Copy(at) => keys[at].clone(),
+    };
+    let directions = if contrast.pairing().symmetric { 2.0 } else { 1.0 };
+    let losses = contrasted.iter().map(|Contrasted { group, direction, anchors, positives, wanted }| {
+        let fresh = Fresh { positives: rows(*positives), wanted: wanted.map(rows) };
         let pair = Pair {
-            a: project(*a),
-            b: project(*b),
+            anchors: rows(Answer::Model(*anchors)),
+            positives: fresh.positives.clone(),
             ids: group.ids.clone(),
-            keys_of_b: keys(keys_of_b),
-            keys_of_a: symmetric.then(|| keys(keys_of_a)),
+            keys: negatives.keys(group, *direction, fresh),
         };
-        contrasting.contrast.loss(pair, epoch)
+        contrast.loss(pair, epoch)
     });
-    losses.reduce(|sum, loss| sum + loss).unwrap_or_else(|| Tensor::zeros([1], &answers[0].device()))
+    let sum = losses.reduce(|sum, loss| sum + loss);
+    let sum = sum.unwrap_or_else(|| Tensor::zeros([1], &answers[0].device()));
+    if directions == 1.0 { sum } else { sum.div_scalar(directions) }
 }

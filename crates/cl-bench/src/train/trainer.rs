@@ -8,9 +8,11 @@ use cl_core::optimizer::Rule;
 use cl_core::projection::ProjectionHead;
 use cl_core::source::{Past, Source, Tables};
 use cl_core::views::{At, Views};
+use cl_queue::MomentumEncoder;
 
-use super::checkpoint::{Checkpoints, State, stable_ids};
+use super::checkpoint::{Checkpoints, Standing, State, stable_ids};
 use super::feed::Feed;
+use super::remembered::look;
 use super::step::{Losses, Method, Model, step};
 use super::{Session, Timing, Trained};
 use crate::backend::TrainBackend;
@@ -22,6 +24,9 @@ use crate::ranker::ByEmbeddings;
 /// Burn's optimizer around a rule that the file chose.
 pub(super) type Adaptor<B, E> =
     OptimizerAdaptor<Rule<<B as burn::tensor::backend::AutodiffBackend>::InnerBackend>, Model<B, E>, B>;
+
+/// The copy of encoder and head that encodes keys.
+pub(super) type KeyEncoder<B, E> = MomentumEncoder<B, Model<B, E>>;
 
 /// Trains an encoder on a source.
 ///
@@ -61,17 +66,21 @@ where
         Some(contrasting) => ProjectionHead::new(&*contrasting.projection, dim, key.child("init"), &device),
         None => ProjectionHead::identity(),
     };
-    let method = Method { objective, contrast, rate: rule.rate() };
+    let mut method = Method { objective, contrast, rate: rule.rate() };
     let negatives = method.objective.negatives_per_positive();
-    let mut model: Model<B, E> = stable_ids((encoder, head));
-    let mut optimizer: Adaptor<B, E> = OptimizerAdaptor::from(Rule::new(rule));
-    let mut best: Option<E::InnerModule> = None;
+    let model: Model<B, E> = stable_ids((encoder, head));
+    let momentum = method.contrast.as_ref().and_then(|contrasting| contrasting.negatives.momentum());
+    let mut standing = Standing {
+        key_encoder: momentum.map(|_| KeyEncoder::new(&model)),
+        model,
+        optimizer: OptimizerAdaptor::from(Rule::new(rule)),
+        best: None,
+    };
     let mut state = State::default();
     let checkpoints = folder.map(|folder| Checkpoints::new(folder, suffix));
     if let Some(checkpoints) = &checkpoints {
-        if let Some(loaded) = checkpoints.load(&model, &optimizer, &device)? {
-            (model, optimizer, best, state) = loaded;
-        }
+        let negatives = method.contrast.as_mut().map(|contrasting| &mut contrasting.negatives);
+        state = checkpoints.load(&mut standing, negatives, &device)?.unwrap_or_default();
         checkpoints.cut_log(&state)?;
     }
 
@@ -103,6 +112,7 @@ where
         epoch as usize == config.epochs || (epoch as usize).is_multiple_of(config.evaluate_every)
     };
     let name = if config.select == Select::Test { "test" } else { "valid" };
+    let watermark = evaluate.watermark(Some(config.select));
     let mut epoch_seconds = 0.0;
     while !state.stopped && (state.epoch as usize) < config.epochs && state.steps < limit {
         epoch_seconds = 0.0;
@@ -112,9 +122,19 @@ where
             let batch = feed.next(state.epoch, state.step);
             let sampled = clock.now();
             let epoch = state.epoch as f64 + state.step as f64 / steps as f64;
-            let (next, losses, [forward, backward]) =
-                step(model, &mut optimizer, &method, views.as_mut(), &source, &batch, at, epoch, clock);
-            model = next;
+            let (next, losses, [forward, backward]) = step(
+                standing.model,
+                &mut standing.optimizer,
+                standing.key_encoder.as_mut(),
+                &mut method,
+                views.as_mut(),
+                &source,
+                &batch,
+                at,
+                epoch,
+                clock,
+            );
+            standing.model = next;
             let done = clock.now();
             let phases = [sampled - started, forward - sampled, backward - forward, done - backward];
             for (all, phase) in timing.phases.iter_mut().zip(phases) {
@@ -128,7 +148,7 @@ where
             if let Some(checkpoints) = &checkpoints
                 && state.steps.is_multiple_of(config.checkpoint_every as u64)
             {
-                checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
+                checkpoints.save(&standing, method.remembered(), &state)?;
             }
         }
         if state.step < steps {
@@ -139,11 +159,11 @@ where
         state.step = 0;
         let mut metrics = Vec::new();
         if due(state.epoch) {
-            metrics = measured(&model, &mut state, &mut best)?;
+            metrics = measured(&standing.model, &mut state, &mut standing.best)?;
             state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
         }
-        let line =
-            state.log_line(name, &metrics, epoch_seconds, evaluate.watermark(Some(config.select)).as_deref());
+        let remembered = look(&standing, &method, &source, state.epoch as f64);
+        let line = state.log_line(name, &metrics, epoch_seconds, remembered, watermark.as_deref());
         progress.epoch(&state, &metrics);
         if let Some(checkpoints) = &checkpoints {
             checkpoints.log(&line, &mut state)?;
@@ -153,24 +173,20 @@ where
     }
     progress.finish();
     if let Some(checkpoints) = &checkpoints {
-        checkpoints.save(&model, &optimizer, best.as_ref(), &state)?;
+        checkpoints.save(&standing, method.remembered(), &state)?;
     }
 
     let cut_short = !state.stopped && (state.epoch as usize) < config.epochs;
     if cut_short && (state.step > 0 || !due(state.epoch)) {
         // `max_steps` ended the training where it would not have been evaluated. What follows belongs to this end of it
         // alone and stands in no checkpoint: a run that goes on does as if there had been no end.
-        let metrics = measured(&model, &mut state, &mut best)?;
+        let metrics = measured(&standing.model, &mut state, &mut standing.best)?;
         if let (true, Some(checkpoints)) = (state.step > 0, &checkpoints) {
-            let line = state.log_line(
-                name,
-                &metrics,
-                epoch_seconds,
-                evaluate.watermark(Some(config.select)).as_deref(),
-            );
+            let line = state.log_line(name, &metrics, epoch_seconds, None, watermark.as_deref());
             checkpoints.log(&line, &mut state)?;
         }
     }
+    let Standing { model, best, .. } = standing;
     let selected = match best {
         Some(best) => best,
         None => {

@@ -73,7 +73,7 @@ impl<B: ContrastBackend> Contrast<B> for AlignmentUniformityConfig {
     }
 
     fn loss(&self, pair: Pair<B>, _epoch: f64) -> Tensor<B, 1> {
-        let (a, b) = (normalize_rows(pair.a), normalize_rows(pair.b));
+        let (a, b) = (normalize_rows(pair.anchors), normalize_rows(pair.positives));
         let spread = (uniformity(a.clone()) + uniformity(b.clone())).mul_scalar(self.uniformity_weight / 2.0);
         alignment(a, b) + spread
     }

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{Reduction, Similarity, check, row_dot, row_lse};
-use super::{Contrast, Keys, Pair};
+use super::{ABSENT, Contrast, Keys, Pair};
 use crate::kernels::{ContrastBackend, IdMask};
 use crate::registry::{Check, Component, ensure};
 use crate::schedule::Schedule;
@@ -77,29 +77,12 @@ impl<B: ContrastBackend> Contrast<B> for InfoNceConfig {
     }
 
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
-        assert_eq!(
-            self.symmetric,
-            pair.keys_of_a.is_some(),
-            "keys of view a are needed exactly if the contrast is symmetric"
-        );
-        let temperature = self.temperature.at(epoch);
-        let (a, b) = (self.similarity.prepare(pair.a), self.similarity.prepare(pair.b)); // [n, d] each
-        let direction = |anchors: &Tensor<B, 2>, others: &Tensor<B, 2>, keys: Keys<B>| {
-            let keys = match keys {
-                Keys::Others { vectors, ids, holds_positives } => {
-                    Keys::Others { vectors: self.similarity.prepare(vectors), ids, holds_positives }
-                }
-                Keys::Own => Keys::Own,
-            };
-            let mask = self.mask_own_id.then(|| pair.ids.clone());
-            info_nce_with_keys(anchors.clone(), others.clone(), keys, mask, temperature)
-        };
-        let rows = direction(&a, &b, pair.keys_of_b);
-        let rows = match pair.keys_of_a {
-            Some(keys) => (rows + direction(&b, &a, keys)).div_scalar(2.0),
-            None => rows,
-        };
-        self.reduction.apply(rows)
+        let prepare = |rows| self.similarity.prepare(rows);
+        let keys = pair.keys.map(prepare);
+        let (anchors, positives) = (prepare(pair.anchors), prepare(pair.positives)); // [n, d] each
+        let mask = self.mask_own_id || matches!(keys, Keys::Others { mask_own_id: true, .. });
+        let mask = mask.then_some(pair.ids);
+        self.reduction.apply(info_nce_with_keys(anchors, positives, keys, mask, self.temperature.at(epoch)))
     }
 }
 
@@ -154,11 +137,16 @@ pub fn info_nce_with_keys<B: ContrastBackend>(
 ) -> Tensor<B, 1> {
     let scale = 1.0 / temperature;
     let positive = row_dot(anchors.clone(), positives.clone()).mul_scalar(scale); // [n]
-    let (keys, key_ids, holds_positives) = match keys {
-        Keys::Own => (positives, mask.clone(), true),
-        Keys::Others { vectors, ids, holds_positives } => (vectors, Some(ids), holds_positives),
+    let (keys, mask, holds_positives) = match keys {
+        Keys::Own => (positives, mask.map(|ids| IdMask { anchors: ids.clone(), keys: ids }), true),
+        Keys::Others { vectors, ids, places, .. } => {
+            let all_are_there = places.as_ref().is_some_and(|places| !places.contains(&ABSENT));
+            let some_are_there = places.filter(|_| !all_are_there);
+            let by_id = mask.map(|anchors| IdMask { anchors, keys: ids });
+            let [m, _] = vectors.dims();
+            (vectors, by_id.or_else(|| some_are_there.map(|at| IdMask::at_places(at, m))), all_are_there)
+        }
     };
-    let mask = mask.zip(key_ids).map(|(anchors, keys)| IdMask { anchors, keys });
     // A mask hides the positive too, which has the anchor's id.
     let positive_is_summed = holds_positives && mask.is_none();
     let denominator = row_lse(anchors, keys, scale as f32, mask); // [n]

@@ -4,6 +4,10 @@
 //! where the views or the keys come from.
 
 mod alignment_uniformity;
+mod corrected;
+mod debiased;
+mod decoupled;
+mod hard_negative;
 mod info_nce;
 mod nt_xent;
 mod parts;
@@ -14,6 +18,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 pub use alignment_uniformity::{AlignmentUniformityConfig, alignment, uniformity};
+pub use debiased::{DebiasedConfig, debiased};
+pub use decoupled::{DecoupledConfig, decoupled};
+pub use hard_negative::{HardNegativeConfig, hard_negative};
 pub use info_nce::{InfoNceConfig, info_nce, info_nce_with_keys};
 pub use nt_xent::{NtXentConfig, nt_xent};
 pub use parts::{Reduction, Similarity, normalize_rows, row_dot, row_lse};
@@ -23,6 +30,9 @@ use crate::registry::Registry;
 use crate::schedule::Schedule;
 use crate::source::Pairing;
 
+/// The place of a positive that is not among the keys.
+pub const ABSENT: u32 = u32::MAX;
+
 /// Who stands in the denominator.
 #[derive(Debug, Clone)]
 pub enum Keys<B: Backend> {
@@ -30,13 +40,29 @@ pub enum Keys<B: Backend> {
     Own,
     /// Other rows.
     Others {
-        /// The keys `[m, d]`.
+        /// The keys `[m, d]`; m may be 0.
         vectors: Tensor<B, 2>,
         /// Who each key is.
         ids: Arc<[u32]>,
-        /// Whether the positive of every anchor is among the keys (under the anchor's id).
-        holds_positives: bool,
+        /// Where the positive of each anchor stands among the keys, [`ABSENT`] where it does not; `None` if none of them is
+        /// there.
+        places: Option<Arc<[u32]>>,
+        /// Whether keys with an anchor's own id are hidden from it: they are no negatives.
+        mask_own_id: bool,
     },
+}
+
+impl<B: Backend> Keys<B> {
+    /// The same keys with their vectors through `function`.
+    #[must_use]
+    pub fn map(self, function: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2>) -> Self {
+        match self {
+            Self::Own => Self::Own,
+            Self::Others { vectors, ids, places, mask_own_id } => {
+                Self::Others { vectors: function(vectors), ids, places, mask_own_id }
+            }
+        }
+    }
 }
 
 /// Where a source of negatives takes its keys from; what a contrast must be able to use.
@@ -48,19 +74,30 @@ pub enum KeyKind {
     Others,
 }
 
-/// One group in two views.
+/// One group in two views, in one direction: where a contrast is symmetric, it gets the other direction as another pair.
 #[derive(Debug, Clone)]
 pub struct Pair<B: Backend> {
-    /// The first view `[n, d]`.
-    pub a: Tensor<B, 2>,
-    /// The second view `[n, d]`; row i is the same thing as row i of `a`.
-    pub b: Tensor<B, 2>,
+    /// The rows of one view `[n, d]`.
+    pub anchors: Tensor<B, 2>,
+    /// The rows of the other view `[n, d]`; row i is the same thing as row i of `anchors`.
+    pub positives: Tensor<B, 2>,
     /// Who each row is.
     pub ids: Arc<[u32]>,
-    /// The denominator of anchors in `a`.
-    pub keys_of_b: Keys<B>,
-    /// The denominator of anchors in `b`, if the contrast is symmetric.
-    pub keys_of_a: Option<Keys<B>>,
+    /// The denominator, from the other view.
+    pub keys: Keys<B>,
+}
+
+impl<B: ContrastBackend> Pair<B> {
+    /// The pair with all rows of unit length.
+    #[must_use]
+    pub fn unit(self) -> Self {
+        Self {
+            anchors: normalize_rows(self.anchors),
+            positives: normalize_rows(self.positives),
+            keys: self.keys.map(normalize_rows),
+            ids: self.ids,
+        }
+    }
 }
 
 /// A contrastive loss.
@@ -80,7 +117,8 @@ pub trait Contrast<B: Backend>: Send {
         Ok(())
     }
 
-    /// The loss of one group `[1]`, after `epoch` epochs (fractions count).
+    /// The loss of one group in one direction `[1]`, after `epoch` epochs (fractions count). Groups are added, directions
+    /// averaged.
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1>;
 }
 
@@ -90,5 +128,8 @@ pub fn contrasts<B: ContrastBackend>() -> Registry<dyn Contrast<B>> {
     Registry::new("contrast")
         .with::<InfoNceConfig>()
         .with::<NtXentConfig>()
+        .with::<DecoupledConfig>()
+        .with::<DebiasedConfig>()
+        .with::<HardNegativeConfig>()
         .with::<AlignmentUniformityConfig>()
 }

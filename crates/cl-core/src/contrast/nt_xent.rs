@@ -78,7 +78,8 @@ impl<B: ContrastBackend> Contrast<B> for NtXentConfig {
     }
 
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
-        nt_xent(pair.a, pair.b, self.similarity, self.temperature.at(epoch), self.reduction)
+        let temperature = self.temperature.at(epoch);
+        nt_xent(pair.anchors, pair.positives, self.similarity, temperature, self.reduction)
     }
 }
 

@@ -1,9 +1,13 @@
 //! What the losses are made of.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Bool, Tensor, TensorData, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
+use super::Keys;
 use crate::kernels::{ContrastBackend, IdMask};
 use crate::registry::{Check, ensure};
 use crate::schedule::Schedule;
@@ -104,6 +108,9 @@ pub fn row_lse<B: ContrastBackend>(
         let ids = (mask.anchors.len(), mask.keys.len());
         assert_eq!(ids, (n, m), "the mask has {ids:?} ids for {n} anchors and {m} keys");
     }
+    if n == 0 || m == 0 {
+        return Tensor::full([n], f32::NEG_INFINITY, &anchors.device());
+    }
     let primitive = |tensor: Tensor<B, 2>| tensor.into_primitive().tensor();
     Tensor::from_primitive(TensorPrimitive::Float(B::row_lse(
         primitive(anchors),
@@ -111,6 +118,64 @@ pub fn row_lse<B: ContrastBackend>(
         scale,
         mask,
     )))
+}
+
+/// The negatives of each anchor: the keys without its positive and, in the batch itself or where the keys ask for it,
+/// without all that carry its own id.
+pub(super) struct Others<B: Backend> {
+    anchors: Tensor<B, 2>,
+    vectors: Tensor<B, 2>,
+    mask: Option<IdMask>,
+    /// Their number, a row each.
+    counts: Vec<f32>,
+}
+
+impl<B: ContrastBackend> Others<B> {
+    /// Of rows that are prepared; `ids` are the anchors'.
+    pub(super) fn new(
+        anchors: Tensor<B, 2>,
+        positives: Tensor<B, 2>,
+        keys: Keys<B>,
+        ids: Arc<[u32]>,
+    ) -> Self {
+        let (vectors, mask) = match keys {
+            Keys::Own => (positives, Some(IdMask { anchors: ids.clone(), keys: ids })),
+            Keys::Others { vectors, ids: keys, mask_own_id: true, .. } => {
+                (vectors, Some(IdMask { anchors: ids, keys }))
+            }
+            Keys::Others { vectors, places, .. } => {
+                let [m, _] = vectors.dims();
+                (vectors, places.map(|places| IdMask::at_places(places, m)))
+            }
+        };
+        let ([n, _], [m, _]) = (anchors.dims(), vectors.dims());
+        let mut hidden: HashMap<u32, usize> = HashMap::new();
+        let of_mask = |mask: &IdMask| {
+            mask.keys.iter().for_each(|&id| *hidden.entry(id).or_default() += 1);
+            let count = |id: &u32| (m - hidden.get(id).copied().unwrap_or(0)) as f32;
+            mask.anchors.iter().map(count).collect()
+        };
+        let counts = mask.as_ref().map_or_else(|| vec![m as f32; n], of_mask);
+        Self { anchors, vectors, mask, counts }
+    }
+
+    /// `log Σ_j exp(scale · ⟨anchor_i, negative_j⟩)`, `[n]`; 0 of an anchor without any negative.
+    pub(super) fn log_sum(&self, scale: f64) -> Tensor<B, 1> {
+        let sum = row_lse(self.anchors.clone(), self.vectors.clone(), scale as f32, self.mask.clone());
+        sum.mask_fill(self.none(), 0.0)
+    }
+
+    /// f of the number of negatives of each anchor, `[n]`.
+    pub(super) fn of_counts(&self, f: impl Fn(f32) -> f32) -> Tensor<B, 1> {
+        let values: Vec<f32> = self.counts.iter().map(|&count| f(count)).collect();
+        let length = values.len();
+        Tensor::from_data(TensorData::new(values, [length]), &self.anchors.device())
+    }
+
+    /// Which anchors have no negative, `[n]`.
+    pub(super) fn none(&self) -> Tensor<B, 1, Bool> {
+        self.of_counts(|count| count).equal_elem(0.0)
+    }
 }
 
 /// The checks that all temperature losses share.

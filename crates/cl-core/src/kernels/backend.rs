@@ -17,6 +17,12 @@ pub struct IdMask {
 }
 
 impl IdMask {
+    /// Hides one key of each anchor, that at its place; none where the place is behind all keys.
+    #[must_use]
+    pub fn at_places(places: Arc<[u32]>, keys: usize) -> Self {
+        Self { anchors: places, keys: (0..keys as u32).collect() }
+    }
+
     /// Every row has an id of its own on both sides: masks the diagonal.
     #[must_use]
     pub fn diagonal(rows: usize) -> Self {
@@ -72,7 +78,7 @@ pub struct AdamStep {
     pub time: usize,
 }
 
-/// The optimizer step over a table in one pass.
+/// Steps over a table in one pass: the optimizer's, and that of a copy which follows it.
 pub trait OptimizerBackend: Backend {
     /// The new parameter, first and second moment, as `torch.optim.Adam` and `AdamW` compute them:
     ///
@@ -89,5 +95,9 @@ pub trait OptimizerBackend: Backend {
         step: AdamStep,
     ) -> [FloatTensor<Self>; 3] {
         portable::adam::<Self>(parameter, gradient, first, second, step)
+    }
+    /// `from + weight · (to − from)` of two tensors of one shape.
+    fn lerp(from: FloatTensor<Self>, to: FloatTensor<Self>, weight: f64) -> FloatTensor<Self> {
+        portable::lerp::<Self>(from, to, weight)
     }
 }

@@ -66,12 +66,6 @@ impl OptimizerBackend for Flex {
         if parameter.dtype() != DType::F32 {
             return portable::adam::<Self>(parameter, gradient, first, second, step);
         }
-        // Contiguous from offset 0, so that `storage_mut` is the whole tensor; it copies only if the tensor is shared.
-        let whole = |tensor: FlexTensor| {
-            let elements = tensor.layout().shape().num_elements();
-            let plain = tensor.is_contiguous() && tensor.storage::<f32>().len() == elements;
-            if plain { tensor } else { FlexTensor::from_data(tensor.into_data()) }
-        };
         let [mut parameter, gradient, mut first, mut second] =
             [parameter, gradient, first, second].map(whole);
         host::adam(
@@ -83,4 +77,20 @@ impl OptimizerBackend for Flex {
         );
         [parameter, first, second]
     }
+
+    fn lerp(from: FlexTensor, to: FlexTensor, weight: f64) -> FlexTensor {
+        if from.dtype() != DType::F32 {
+            return portable::lerp::<Self>(from, to, weight);
+        }
+        let (mut from, to) = (whole(from), contiguous(to));
+        host::lerp(from.storage_mut(), slice(&to), weight as f32);
+        from
+    }
+}
+
+/// Contiguous from offset 0, so that `storage_mut` is the whole tensor; it copies only if the tensor is shared.
+fn whole(tensor: FlexTensor) -> FlexTensor {
+    let elements = tensor.layout().shape().num_elements();
+    let plain = tensor.is_contiguous() && tensor.storage::<f32>().len() == elements;
+    if plain { tensor } else { FlexTensor::from_data(tensor.into_data()) }
 }

@@ -239,6 +239,22 @@ simd! {
     }
 }
 
+simd! {
+    fn lerp_chunk(from: &mut [f32], to: &[f32], weight: f32) {
+        for (from, &to) in from.iter_mut().zip(to) {
+            *from += weight * (to - *from);
+        }
+    }
+}
+
+/// Moves `from` towards `to` in place.
+pub(super) fn lerp(from: &mut [f32], to: &[f32], weight: f32) {
+    from.par_chunks_mut(CHUNK).zip(to.par_chunks(CHUNK)).for_each(|(from, to)| lerp_chunk(from, to, weight));
+}
+
+/// Elements that one thread takes at once where each is computed by itself.
+const CHUNK: usize = 1 << 14;
+
 /// One Adam step in place and in one pass.
 pub(super) fn adam(
     parameter: &mut [f32],
@@ -247,7 +263,6 @@ pub(super) fn adam(
     second: &mut [f32],
     step: AdamStep,
 ) {
-    const CHUNK: usize = 1 << 14;
     let [correct_1, correct_2] = step.corrections();
     let numbers = [
         1.0 - step.rate * step.decoupled_decay,

@@ -90,6 +90,15 @@ where
         host::adam(&mut parameter.data, &gradient.data, &mut first.data, &mut second.data, step);
         [parameter, first, second].map(|tensor| write::<Self>(tensor.data, tensor.shape))
     }
+
+    fn lerp(from: FloatTensor<Self>, to: FloatTensor<Self>, weight: f64) -> FloatTensor<Self> {
+        if from.dtype() != DType::F32 {
+            return portable::lerp::<Self>(from, to, weight);
+        }
+        let (mut from, to) = (read::<Self>(from), read::<Self>(to));
+        host::lerp(&mut from.data, &to.data, weight as f32);
+        write::<Self>(from.data, from.shape)
+    }
 }
 
 fn read<B: Backend>(tensor: FloatTensor<B>) -> Host {

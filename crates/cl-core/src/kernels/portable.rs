@@ -96,6 +96,15 @@ pub fn adam<B: Backend>(
     [parameter, first, second].map(|tensor| B::float_reshape(primitive(tensor), shape.clone()))
 }
 
+/// See [`OptimizerBackend::lerp`](super::OptimizerBackend::lerp).
+pub fn lerp<B: Backend>(from: FloatTensor<B>, to: FloatTensor<B>, weight: f64) -> FloatTensor<B> {
+    let shape = burn::tensor::TensorMetadata::shape(&from);
+    let flat = |tensor| float::<B, 1>(B::float_reshape(tensor, [shape.num_elements()].into()));
+    let (from, to) = (flat(from), flat(to));
+    let between = from.clone() + (to - from).mul_scalar(weight);
+    B::float_reshape(primitive(between), shape.clone())
+}
+
 impl AdamStep {
     /// `1 − β₁ᵗ` and `1 − β₂ᵗ`.
     pub(crate) fn corrections(&self) -> [f64; 2] {

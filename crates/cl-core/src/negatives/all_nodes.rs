@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::Negatives;
+use super::{Direction, Fresh, Negatives};
 use crate::contrast::{KeyKind, Keys};
 use crate::registry::Component;
 use crate::source::Group;
@@ -31,12 +30,20 @@ impl<B: Backend> Negatives<B> for AllNodesConfig {
         KeyKind::Others
     }
 
+    fn wants_more(&self) -> bool {
+        true
+    }
+
     fn wants(&self, group: &Group) -> Option<Range<u32>> {
         Some(group.everyone.clone())
     }
 
-    fn keys(&self, group: &Group, encoded: Option<Tensor<B, 2>>) -> Keys<B> {
-        let Some(vectors) = encoded else { panic!("all_nodes needs the rows {:?} encoded", group.everyone) };
-        Keys::Others { vectors, ids: group.everyone.clone().collect(), holds_positives: true }
+    fn keys(&mut self, group: &Group, _direction: Direction, fresh: Fresh<B>) -> Keys<B> {
+        let Some(vectors) = fresh.wanted else {
+            panic!("all_nodes needs the rows {:?} encoded", group.everyone)
+        };
+        let ids = group.everyone.clone().collect();
+        let places = group.ids.iter().map(|id| id - group.everyone.start).collect();
+        Keys::Others { vectors, ids, places: Some(places), mask_own_id: false }
     }
 }

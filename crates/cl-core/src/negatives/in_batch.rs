@@ -1,12 +1,9 @@
 //! The other rows of the batch (SimCLR, SimGCL, XSimGCL).
 
-use std::ops::Range;
-
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use super::Negatives;
+use super::{Direction, Fresh, Negatives};
 use crate::contrast::{KeyKind, Keys};
 use crate::registry::Component;
 use crate::source::Group;
@@ -30,11 +27,7 @@ impl<B: Backend> Negatives<B> for InBatchConfig {
         KeyKind::Own
     }
 
-    fn wants(&self, _group: &Group) -> Option<Range<u32>> {
-        None
-    }
-
-    fn keys(&self, _group: &Group, _encoded: Option<Tensor<B, 2>>) -> Keys<B> {
+    fn keys(&mut self, _group: &Group, _direction: Direction, _fresh: Fresh<B>) -> Keys<B> {
         Keys::Own
     }
 }

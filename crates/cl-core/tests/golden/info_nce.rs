@@ -44,34 +44,37 @@ struct File {
     cases: Vec<Case>,
 }
 
-/// The pair that a step would make of the case.
-fn pair<B: ContrastBackend>(case: &Case, input: &Input, a: Tensor<B, 2>, b: Tensor<B, 2>) -> Pair<B> {
+/// The pairs that a step would make of the case: one, or one for each direction.
+fn pairs<B: ContrastBackend>(case: &Case, input: &Input, a: Tensor<B, 2>, b: Tensor<B, 2>) -> Vec<Pair<B>> {
+    let ids: std::sync::Arc<[u32]> = input.anchor_ids.clone().into();
     if case.negatives == "in_batch" {
-        let keys_of_a = case.symmetric.then_some(Keys::Own);
-        return Pair { a, b, ids: input.anchor_ids.clone().into(), keys_of_b: Keys::Own, keys_of_a };
+        let pair = |anchors, positives| Pair { anchors, positives, ids: ids.clone(), keys: Keys::Own };
+        let forward = pair(a.clone(), b.clone());
+        return if case.symmetric { vec![forward, pair(b, a)] } else { vec![forward] };
     }
-    let positives = Tensor::<B, 1, Int>::from_data(&input.positives[..], &a.device());
-    let keys = Keys::Others { vectors: b.clone(), ids: input.key_ids.clone().into(), holds_positives: true };
-    let b = b.select(0, positives); // [n, d]
-    Pair { a, b, ids: input.anchor_ids.clone().into(), keys_of_b: keys, keys_of_a: None }
+    let places = Tensor::<B, 1, Int>::from_data(&input.positives[..], &a.device());
+    let positives = b.clone().select(0, places); // [n, d]
+    let key_ids = input.key_ids.clone().into();
+    let places = input.positives.iter().map(|&place| place as u32).collect();
+    let keys = Keys::Others { vectors: b, ids: key_ids, places: Some(places), mask_own_id: false };
+    vec![Pair { anchors: a, positives, ids, keys }]
 }
 
-/// The rows of both directions through the function, averaged as the component does.
-fn rows<B: ContrastBackend>(case: &Case, pair: Pair<B>) -> Tensor<B, 1> {
+/// The mean over directions.
+fn mean<B: ContrastBackend>(losses: Vec<Tensor<B, 1>>) -> Tensor<B, 1> {
+    let count = losses.len() as f64;
+    losses.into_iter().reduce(|sum, loss| sum + loss).unwrap().div_scalar(count)
+}
+
+/// The rows through the function, directions averaged as a step does.
+fn rows<B: ContrastBackend>(case: &Case, pairs: Vec<Pair<B>>) -> Tensor<B, 1> {
     let prepare = |rows| case.similarity.prepare(rows);
-    let (a, b) = (prepare(pair.a), prepare(pair.b));
-    let mask = case.own_id_mask.then(|| pair.ids.clone());
-    let keys = match pair.keys_of_b {
-        Keys::Own => Keys::Own,
-        Keys::Others { vectors, ids, holds_positives } => {
-            Keys::Others { vectors: prepare(vectors), ids, holds_positives }
-        }
+    let of = |pair: Pair<B>| {
+        let mask = case.own_id_mask.then_some(pair.ids);
+        let (anchors, positives) = (prepare(pair.anchors), prepare(pair.positives));
+        info_nce_with_keys(anchors, positives, pair.keys.map(prepare), mask, case.temperature)
     };
-    let forward = info_nce_with_keys(a.clone(), b.clone(), keys, mask.clone(), case.temperature);
-    if !case.symmetric {
-        return forward;
-    }
-    (forward + info_nce_with_keys(b, a, Keys::Own, mask, case.temperature)).div_scalar(2.0)
+    mean(pairs.into_iter().map(of).collect())
 }
 
 fn every_case<B: ContrastBackend>(backend: &str) {
@@ -105,11 +108,13 @@ fn every_case<B: ContrastBackend>(backend: &str) {
         };
 
         let (a, b) = leaves();
-        let loss = config.loss(pair(case, input, a.clone(), b.clone()), 0.0);
+        let by_component =
+            |a, b| mean(pairs(case, input, a, b).into_iter().map(|pair| config.loss(pair, 0.0)).collect());
+        let loss = by_component(a.clone(), b.clone());
         compare(loss, a, b, "the component");
 
         let (a, b) = leaves();
-        let of_rows = rows(case, pair(case, input, a.clone(), b.clone()));
+        let of_rows = rows(case, pairs(case, input, a.clone(), b.clone()));
         compare(case.reduction.apply(of_rows.clone()), a, b, "info_nce_with_keys");
 
         if case.negatives == "in_batch" && !case.symmetric && !case.own_id_mask {
@@ -119,7 +124,8 @@ fn every_case<B: ContrastBackend>(backend: &str) {
         }
         worst.check(&values(of_rows), &case.row_losses, &format!("{name}, rows"));
         // Without a tape the same numbers come out.
-        let plain = config.loss(pair(case, input, input.a.tensor::<B>(), input.b.tensor::<B>()), 0.0);
+        let plain = pairs(case, input, input.a.tensor::<B>(), input.b.tensor::<B>());
+        let plain = mean(plain.into_iter().map(|pair| config.loss(pair, 0.0)).collect());
         worst.check(&values(plain), &[case.loss], &format!("{name}, without a tape"));
     }
 }

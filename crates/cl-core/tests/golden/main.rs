@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod contrasts;
 mod info_nce;
 mod objectives;
 mod optimizers;

@@ -29,7 +29,7 @@ struct File<C> {
 
 fn in_batch<B: ContrastBackend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Pair<B> {
     let ids = (0..a.dims()[0] as u32).collect();
-    Pair { a, b, ids, keys_of_b: Keys::Own, keys_of_a: None }
+    Pair { anchors: a, positives: b, ids, keys: Keys::Own }
 }
 
 /// Compares a loss of two tables and its gradients; `grad_b` is `None` where only `a` is read.
