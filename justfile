@@ -34,6 +34,7 @@ check:
 golden:
     python3 tests/golden/generate.py
     python3 tests/golden/sequences.py
+    python3 tests/golden/queues.py
 
 # Time the kernels, then steps of the quickstart
 bench:

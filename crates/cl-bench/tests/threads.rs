@@ -15,7 +15,7 @@ use common::{Place, differences, heavy_data, repository, succeed, traces};
 const DATA: &str = "synthetic = { users = 1500, items = 700, interactions = 45000 }";
 
 /// What each model adds to `[data]` and `[split]`.
-const MODELS: [(&str, &str); 11] = [
+const MODELS: [(&str, &str); 13] = [
     ("light_gcn", "[encoder]\ntype = 'light_gcn'\ndim = 16\n"),
     (
         "sgl_ed",
@@ -51,6 +51,16 @@ const MODELS: [(&str, &str); 11] = [
         "duorec",
         "[encoder]\ntype = 'sas_rec'\ndim = 16\n[objective]\ntype = 'bce'\n[contrast]\ntype = 'nt_xent'\n\
          [views]\ntype = 'same_target'\n",
+    ),
+    (
+        "moco",
+        "[encoder]\ntype = 'light_gcn'\ndim = 16\n[views]\ntype = 'edge_dropout'\n[contrast]\ntype = 'hard_negative'\n\
+         symmetric = true\n[negatives]\ntype = 'queue'\nsize = 5000\nmomentum = 0.9\nin_batch = true\n",
+    ),
+    (
+        "memory",
+        "[encoder]\ntype = 'sas_rec'\ndim = 16\n[objective]\ntype = 'bce'\n[views]\ntype = 'one_of'\n[contrast]\n\
+         type = 'debiased'\n[negatives]\ntype = 'cross_batch_memory'\nsize = 1000\n",
     ),
     ("mf", "[encoder]\ntype = 'matrix_factorization'\ndim = 16\n"),
     ("item_knn", "[encoder]\ntype = 'item_knn'\n"),

@@ -161,6 +161,23 @@ fn adam_step<B: OptimizerBackend + ContrastBackend>(backend: &str) {
     }
 }
 
+fn lerp_between_tables<B: OptimizerBackend + ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("lerp on {backend}"), TOLERANCE);
+    for (rows, dim) in [(1, 1), (3, 7), (401, 50)] {
+        let key = StreamKey::root(16).at(rows as u64);
+        let make = |name| tensor::<B, 2>(&random(key.child(name), rows * dim), [rows, dim]);
+        for weight in [0.0, 0.001, 0.5, 1.0] {
+            let (from, turned) = (make("from"), make("to").reshape([dim, rows]).transpose()); // [rows, dim]
+            let before = bits(from.clone());
+            let [found, expected] = [B::lerp, portable::lerp::<B>]
+                .map(|lerp| numbers::<B, 2>(lerp(primitive(from.clone()), primitive(turned.clone()), weight)));
+            // The kernel writes in place where it may.
+            assert_eq!(bits(from), before);
+            worst.check(&found, &expected, &format!("{rows} × {dim}, weight {weight}"));
+        }
+    }
+}
+
 fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend: &str) {
     let run = || {
         let (n, m, dim) = (700, 1500, 48);
@@ -208,5 +225,6 @@ on_each_backend!(
     transposed_inputs,
     a_number_that_is_none_is_seen,
     adam_step,
+    lerp_between_tables,
     bits_do_not_depend_on_threads,
 );

@@ -189,6 +189,38 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
                  [views]\ntype = 'model_dropout'\n[contrast]\ntype = 'info_nce'\n{TRAIN}"
             ),
         ),
+        // A batch has some hundred users: two batches do not fit, and the keys of the one before are too old.
+        (
+            "queue",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n[views]\n\
+                 type = 'edge_dropout'\n[contrast]\ntype = 'info_nce'\nsides = 'user'\n[negatives]\ntype = 'queue'\n\
+                 size = 130\nmomentum = 0.9\nmax_age = 1\n{TRAIN}"
+            ),
+        ),
+        (
+            "memory",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n[views]\n\
+                 type = 'cross_layer'\n[contrast]\ntype = 'decoupled'\nsides = 'user'\n[negatives]\n\
+                 type = 'cross_batch_memory'\nsize = 130\nenqueue = 'after'\nmax_age = 1\n{TRAIN}"
+            ),
+        ),
+        (
+            "debiased",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n[views]\n\
+                 type = 'embedding_noise'\n[contrast]\ntype = 'debiased'\nunique = false\n{TRAIN}"
+            ),
+        ),
+        (
+            "hard",
+            format!(
+                "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'matrix_factorization'\ndim = 8\n[views]\n\
+                 type = 'embedding_noise'\n[contrast]\ntype = 'hard_negative'\nunique = false\n[negatives]\ntype = 'queue'\n\
+                 size = 64\n{TRAIN}"
+            ),
+        ),
         (
             "few",
             format!(

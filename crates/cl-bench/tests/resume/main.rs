@@ -85,6 +85,16 @@ fn killed_at_ten_random_moments_a_run_ends_in_the_same_bits() {
     killed_at_ten_random_moments(&file, &[]);
 }
 
+/// Keys of a momentum copy in a queue that every few batches fill.
+const QUEUE: &str = "[negatives]\ntype = 'queue'\nsize = 300\nmomentum = 0.9\n";
+
+#[test]
+fn killed_at_ten_random_moments_a_queue_and_its_encoder_go_on() {
+    let place = Place::new();
+    let file = place.file("counted.toml", &experiment("counted_noise", 16, QUEUE));
+    killed_at_ten_random_moments(&file, &[]);
+}
+
 #[test]
 fn killed_at_ten_random_moments_on_lastfm() {
     let Some(data) = heavy_data("killed_at_ten_random_moments_on_lastfm") else { return };
@@ -115,7 +125,7 @@ fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
     let place = Place::new();
     // Refit, so that there are two trainings; 28 steps an epoch, so that an epoch ends with a checkpoint.
     let file =
-        place.file("aimed.toml", &experiment("embedding_noise", 5, "refit = true\nselect_by = 'ndcg@10'"));
+        place.file("aimed.toml", &experiment("embedding_noise", 5, &format!("refit = true\nselect_by = 'ndcg@10'\n{QUEUE}")));
     let (whole, broken) = (place.path("whole"), place.path("broken"));
     succeed(place.run(&file, "whole").args(["--quiet", "--threads", "1"]));
     let steps = result(&whole)["steps"].as_u64().unwrap();
@@ -140,6 +150,8 @@ fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
         ("optimizer states are written", Box::new(writes("optimizer.mpk", &checkpoint))),
         ("an epoch is evaluated", Box::new(evaluates)),
         ("the best parameters are written", Box::new(writes("best.mpk", &checkpoint))),
+        ("the copy of the model is written", Box::new(writes("key_encoder.mpk", &checkpoint))),
+        ("what negatives remember is written", Box::new(writes("negatives.safetensors", &checkpoint))),
         ("the state is written", Box::new(writes("state.json.tmp", &checkpoint))),
         ("another epoch is evaluated", Box::new(evaluates)),
         (

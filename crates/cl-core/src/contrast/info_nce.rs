@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{Reduction, Similarity, check, row_dot, row_lse};
-use super::{ABSENT, Contrast, Keys, Pair};
+use super::{ABSENT, Contrast, KeyKind, Keys, Pair};
 use crate::kernels::{ContrastBackend, IdMask};
 use crate::registry::{Check, Component, ensure};
 use crate::schedule::Schedule;
@@ -31,7 +31,7 @@ pub struct InfoNceConfig {
     pub merge: bool,
     /// Each node of the batch once (SELFRec) rather than as often as it occurs (SGL's own code).
     pub unique: bool,
-    /// Take other rows with the anchor's own id out of the denominator: they are no negatives.
+    /// Take other rows of the batch with the anchor's own id out of the denominator: they are no negatives.
     pub mask_own_id: bool,
 }
 
@@ -76,11 +76,23 @@ impl<B: ContrastBackend> Contrast<B> for InfoNceConfig {
         self.weight
     }
 
+    fn accepts(&self, keys: KeyKind) -> Result<(), String> {
+        match keys {
+            KeyKind::Others if self.mask_own_id => {
+                Err("`mask_own_id` of the contrast hides rows of the batch, and the keys are others".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
         let prepare = |rows| self.similarity.prepare(rows);
         let keys = pair.keys.map(prepare);
         let (anchors, positives) = (prepare(pair.anchors), prepare(pair.positives)); // [n, d] each
-        let mask = self.mask_own_id || matches!(keys, Keys::Others { mask_own_id: true, .. });
+        let mask = match keys {
+            Keys::Own => self.mask_own_id,
+            Keys::Others { mask_own_id, .. } => mask_own_id,
+        };
         let mask = mask.then_some(pair.ids);
         self.reduction.apply(info_nce_with_keys(anchors, positives, keys, mask, self.temperature.at(epoch)))
     }

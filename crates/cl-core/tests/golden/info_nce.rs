@@ -56,7 +56,7 @@ fn pairs<B: ContrastBackend>(case: &Case, input: &Input, a: Tensor<B, 2>, b: Ten
     let positives = b.clone().select(0, places); // [n, d]
     let key_ids = input.key_ids.clone().into();
     let places = input.positives.iter().map(|&place| place as u32).collect();
-    let keys = Keys::Others { vectors: b, ids: key_ids, places: Some(places), mask_own_id: false };
+    let keys = Keys::Others { vectors: b, ids: key_ids, places: Some(places), mask_own_id: case.own_id_mask };
     vec![Pair { anchors: a, positives, ids, keys }]
 }
 
