@@ -1,7 +1,7 @@
 //! Seconds of single kernels, one JSON line each: beside other programs (`tests/bench_peers.py`), and under a tool that
 //! counts instructions (`tests/count_instructions.py`).
 //!
-//! `cargo run --release --example kernel_speed -- spmm --data FOLDER`, or `info_nce --rows 16384`, or `top_k`, or `attention --rows 256`
+//! `cargo run --release --example kernel_speed -- spmm --data FOLDER`, or `info_nce --rows 16384`, `info_nce --keys 65536`, or `top_k`, or `attention --rows 256`
 #![allow(clippy::unwrap_used)]
 
 #[path = "../src/allocator.rs"]
@@ -14,7 +14,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData};
 use cl_bench::Clock;
 use cl_core::StreamKey;
-use cl_core::contrast::{Reduction, Similarity, info_nce};
+use cl_core::contrast::{Keys, Reduction, Similarity, info_nce, info_nce_with_keys, normalize_rows};
 use cl_core::rng::unit;
 use cl_data::{DataConfig, SyntheticConfig};
 use cl_eval::{Score, rank_embeddings};
@@ -60,6 +60,9 @@ struct Args {
     /// attention: share of weights that are dropped
     #[arg(long, default_value_t = 0.0)]
     dropout: f32,
+    /// info_nce: keys of a queue, without gradient, as the negatives; 0: the rows of the other view
+    #[arg(long, default_value_t = 0)]
+    keys: usize,
     /// Width of a row
     #[arg(long, default_value_t = 64)]
     dim: usize,
@@ -182,9 +185,19 @@ fn main() {
             let [a, b] = ["a", "b"].map(|name| {
                 Tensor::<B, 2>::from_data(table(name, args.rows, args.dim), &device).require_grad()
             });
+            let queue = Tensor::<B, 2>::from_data(table("queue", args.keys, args.dim), &device);
+            let ids: Arc<[u32]> = (0..args.keys as u32).collect();
+            let loss = || match args.keys {
+                0 => info_nce(a.clone(), b.clone(), Similarity::Cosine, 0.2, Reduction::Mean),
+                _ => {
+                    let [anchors, positives, vectors] =
+                        [&a, &b, &queue].map(|rows| normalize_rows(rows.clone()));
+                    let keys = Keys::Others { vectors, ids: ids.clone(), places: None, mask_own_id: false };
+                    Reduction::Mean.apply(info_nce_with_keys(anchors, positives, keys, None, 0.2))
+                }
+            };
             measure(&args, "info_nce", || {
-                let loss = info_nce(a.clone(), b.clone(), Similarity::Cosine, 0.2, Reduction::Mean);
-                std::hint::black_box(loss.backward());
+                std::hint::black_box(loss().backward());
             });
         }
         Kernel::Attention => attention(&args),

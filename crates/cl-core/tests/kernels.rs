@@ -80,8 +80,26 @@ fn row_lse_and_its_backward<B: ContrastBackend>(backend: &str) {
                     scale,
                     mask.clone(),
                 );
-                let expected = portable::row_lse_backward::<B>(a, k, expected, grad, scale, mask.clone());
-                for (found, expected) in [(of_anchors, expected.0), (of_keys, expected.1)] {
+                let (lse, mask) = (expected, mask.clone());
+                let alone = B::row_lse_backward_of_anchors(
+                    a.clone(),
+                    k.clone(),
+                    lse.clone(),
+                    grad.clone(),
+                    scale,
+                    mask.clone(),
+                );
+                let plain = portable::row_lse_backward_of_anchors::<B>(
+                    a.clone(),
+                    k.clone(),
+                    lse.clone(),
+                    grad.clone(),
+                    scale,
+                    mask.clone(),
+                );
+                let expected = portable::row_lse_backward::<B>(a, k, lse, grad, scale, mask);
+                let of = [of_anchors, alone, plain].map(|found| (found, expected.0.clone()));
+                for (found, expected) in of.into_iter().chain([(of_keys, expected.1)]) {
                     backward.check(&numbers::<B, 2>(found), &numbers::<B, 2>(expected), &name);
                 }
             }

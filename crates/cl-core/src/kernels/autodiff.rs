@@ -26,15 +26,19 @@ impl<B: ContrastBackend> Backward<B, 2> for RowLse {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let [anchors, keys] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let state = ops.state;
-        let (of_anchors, of_keys) =
-            B::row_lse_backward(state.anchors, state.keys, state.lse, grad, state.scale, state.mask);
+        let State { anchors: rows, keys: columns, lse, scale, mask } = ops.state;
+        let Some(keys) = keys else {
+            if let Some(node) = anchors {
+                let of_anchors = B::row_lse_backward_of_anchors(rows, columns, lse, grad, scale, mask);
+                grads.register::<B>(node.id, of_anchors);
+            }
+            return;
+        };
+        let (of_anchors, of_keys) = B::row_lse_backward(rows, columns, lse, grad, scale, mask);
         if let Some(node) = anchors {
             grads.register::<B>(node.id, of_anchors);
         }
-        if let Some(node) = keys {
-            grads.register::<B>(node.id, of_keys);
-        }
+        grads.register::<B>(keys.id, of_keys);
     }
 }
 

@@ -57,6 +57,18 @@ pub trait ContrastBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask)
     }
+
+    /// The gradient for the anchors alone, where the keys have none (a queue): a quarter less work.
+    fn row_lse_backward_of_anchors(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        lse: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> FloatTensor<Self> {
+        portable::row_lse_backward_of_anchors::<Self>(anchors, keys, lse, grad, scale, mask)
+    }
 }
 
 /// The numbers of one Adam step, bias corrections included.

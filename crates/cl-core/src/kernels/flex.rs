@@ -53,6 +53,23 @@ impl ContrastBackend for Flex {
             host::row_lse_backward(a, k, slice(&lse), slice(&grad), scale, mask.as_ref());
         (tensor(of_anchors, [a.rows, a.columns]), tensor(of_keys, [k.rows, k.columns]))
     }
+
+    fn row_lse_backward_of_anchors(
+        anchors: FlexTensor,
+        keys: FlexTensor,
+        lse: FlexTensor,
+        grad: FlexTensor,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> FlexTensor {
+        if anchors.dtype() != DType::F32 {
+            return portable::row_lse_backward_of_anchors::<Self>(anchors, keys, lse, grad, scale, mask);
+        }
+        let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(contiguous);
+        let (a, k) = (matrix(&anchors), matrix(&keys));
+        let out = host::row_lse_backward_of_anchors(a, k, slice(&lse), slice(&grad), scale, mask.as_ref());
+        tensor(out, [a.rows, a.columns])
+    }
 }
 
 impl OptimizerBackend for Flex {

@@ -221,6 +221,36 @@ pub(super) fn row_lse_backward(
     (of_anchors, of_keys)
 }
 
+/// The gradient of [`row_lse`] for the anchors alone: no buffer beside it, since no thread adds to another's rows.
+pub(super) fn row_lse_backward_of_anchors(
+    anchors: Matrix<'_>,
+    keys: Matrix<'_>,
+    lse: &[f32],
+    grad: &[f32],
+    scale: f32,
+    mask: Option<&IdMask>,
+) -> Vec<f32> {
+    let d = anchors.columns;
+    let mut out = vec![0.0; anchors.rows * d];
+    out.par_chunks_mut(ROWS * d).enumerate().for_each_init(
+        || vec![0.0; ROWS * KEYS],
+        |tile, (block, out)| {
+            let (start, count) = (block * ROWS, out.len() / d);
+            let rows = anchors.slice(start, count);
+            for first in (0..keys.rows).step_by(KEYS) {
+                let keys = keys.slice(first, KEYS.min(keys.rows - first));
+                let tile = &mut tile[..count * keys.rows];
+                let ids = mask.map(|mask| (&mask.anchors[start..][..count], &mask.keys[first..][..keys.rows]));
+                logits(tile, rows, keys, scale, ids);
+                weigh(tile, keys.rows, &lse[start..][..count], &grad[start..][..count], scale);
+                let strides = [keys.rows as isize, 1];
+                multiply(out, [count, d, keys.rows], tile, strides, keys.data, [d as isize, 1], 1.0, true);
+            }
+        },
+    );
+    out
+}
+
 simd! {
     fn adam_chunk(
         parameter: &mut [f32],

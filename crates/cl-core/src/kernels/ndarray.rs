@@ -66,6 +66,23 @@ where
         );
         (write::<Self>(of_anchors, anchors.shape), write::<Self>(of_keys, keys.shape))
     }
+
+    fn row_lse_backward_of_anchors(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        lse: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> FloatTensor<Self> {
+        if anchors.dtype() != DType::F32 {
+            return portable::row_lse_backward_of_anchors::<Self>(anchors, keys, lse, grad, scale, mask);
+        }
+        let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(read::<Self>);
+        let (a, k) = (anchors.matrix(), keys.matrix());
+        let out = host::row_lse_backward_of_anchors(a, k, &lse.data, &grad.data, scale, mask.as_ref());
+        write::<Self>(out, anchors.shape)
+    }
 }
 
 impl<E, I, Q> OptimizerBackend for NdArray<E, I, Q>

@@ -59,14 +59,39 @@ pub fn row_lse_backward<B: Backend>(
     scale: f32,
     mask: Option<IdMask>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let (anchors, keys) = (float::<B, 2>(anchors), float::<B, 2>(keys));
+    let weights = weights::<B>(anchors.clone(), keys.clone(), lse, grad, scale, mask); // [n, m]
+    let of_anchors = weights.clone().matmul(float(keys)); // [n, d]
+    let of_keys = weights.transpose().matmul(float(anchors)); // [m, d]
+    (primitive(of_anchors), primitive(of_keys))
+}
+
+/// See [`ContrastBackend::row_lse_backward_of_anchors`](super::ContrastBackend::row_lse_backward_of_anchors).
+pub fn row_lse_backward_of_anchors<B: Backend>(
+    anchors: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    lse: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    scale: f32,
+    mask: Option<IdMask>,
+) -> FloatTensor<B> {
+    let weights = weights::<B>(anchors, keys.clone(), lse, grad, scale, mask); // [n, m]
+    primitive(weights.matmul(float(keys))) // [n, d]
+}
+
+/// `scale · grad_i · exp(logit_ij − lse_i)`, `[n, m]`.
+fn weights<B: Backend>(
+    anchors: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    lse: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    scale: f32,
+    mask: Option<IdMask>,
+) -> Tensor<B, 2> {
+    let anchors = float::<B, 2>(anchors);
     let [n, _] = anchors.dims();
     let lse = float::<B, 1>(lse).clamp_min(f32::MIN).reshape([n, 1]);
     let grad = float::<B, 1>(grad).mul_scalar(scale).reshape([n, 1]);
-    let weights = (logits(anchors.clone(), keys.clone(), scale, mask) - lse).exp() * grad; // [n, m]
-    let of_anchors = weights.clone().matmul(keys); // [n, d]
-    let of_keys = weights.transpose().matmul(anchors); // [m, d]
-    (primitive(of_anchors), primitive(of_keys))
+    (logits(anchors, float(keys), scale, mask) - lse).exp() * grad
 }
 
 /// See [`OptimizerBackend::adam`](super::OptimizerBackend::adam).
