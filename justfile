@@ -49,6 +49,10 @@ bench-steps FILE STEPS *ARGS:
 bench-peers OPPONENT DATA *ARGS:
     python3 tests/bench_peers.py --opponent {{OPPONENT}} --data {{DATA}} {{ARGS}}
 
+# Sequence models beside a PyTorch program: just bench-sequences torch_reference.py data/seq/Beauty.txt
+bench-sequences OPPONENT SEQUENCES *ARGS:
+    python3 tests/bench_sequences.py --opponent {{OPPONENT}} --sequences {{SEQUENCES}} {{ARGS}}
+
 # Instructions of the kernels, counted by callgrind: to compare commits
 count-instructions:
     cargo build --release --workspace --examples

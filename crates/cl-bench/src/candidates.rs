@@ -125,23 +125,36 @@ mod tests {
     #[test]
     fn uniform_ones_are_uniform_and_popular_ones_popular() {
         let split = split();
-        let counts = split.train_counts();
-        let mean_count = |sampling| {
-            let (mut sum, mut number, mut seen) = (0.0, 0.0, vec![0_u32; split.items.len()]);
-            for seed in 0..40 {
-                let candidates = Candidates::draw(&split, 3, sampling, StreamKey::root(seed)).unwrap();
-                for (_, item) in candidates.0.pairs() {
-                    sum += f64::from(counts[item as usize]);
-                    number += 1.0;
-                    seen[item as usize] += 1;
-                }
+        let counts: Vec<f64> = split.train_counts().into_iter().map(f64::from).collect();
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        // The training count of an item that is drawn for each user, as the law has it; and of those that are drawn.
+        let mut means = Vec::new();
+        for (sampling, weight) in [(Sampling::Uniform, 0), (Sampling::Popularity, 1)] {
+            let expected: Vec<f64> = (0..split.users.len())
+                .filter(|&user| !split.test.of(user).is_empty())
+                .map(|user| {
+                    let own = [&split.train.0, &split.validation.0, &split.test.0];
+                    let other = |item: &usize| own.iter().all(|part| !part.contains(user, *item as u32));
+                    let others: Vec<f64> = (0..counts.len()).filter(other).map(|item| counts[item]).collect();
+                    let total: f64 = others.iter().map(|count| count.powi(weight)).sum();
+                    others.iter().map(|count| count * count.powi(weight) / total).sum()
+                })
+                .collect();
+            let mut drawn = Vec::new();
+            for seed in 0..60 {
+                let candidates = Candidates::draw(&split, 1, sampling, StreamKey::root(seed)).unwrap();
+                drawn.extend(candidates.0.pairs().map(|(_, item)| counts[item as usize]));
             }
-            (sum / number, seen)
-        };
-        let ((uniform, seen), (popular, _)) =
-            (mean_count(Sampling::Uniform), mean_count(Sampling::Popularity));
-        assert!(popular > 1.5 * uniform, "{popular} against {uniform}");
-        assert!(seen.iter().all(|&seen| seen > 0), "{seen:?}");
+            // 3,600 draws with a deviation of about 5.
+            assert!(
+                (mean(&drawn) - mean(&expected)).abs() < 0.35,
+                "{} for {}",
+                mean(&drawn),
+                mean(&expected)
+            );
+            means.push(mean(&expected));
+        }
+        assert!(means[1] > means[0] + 1.0, "{means:?}");
     }
 
     #[test]

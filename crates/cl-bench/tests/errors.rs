@@ -276,6 +276,7 @@ fn families() {
             ),
             ("windows", said_of_set(&["train.sampler=windows"])),
             ("positions", said_of_set(&["objective.positions=last"])),
+            ("similar lengths", said_of_set(&["train.similar_lengths=true"])),
             (
                 "no order",
                 said_of_file(&of_sequences(crop, "").replace("type = \"leave_one_out\"", "type = \"ratio\"")),

@@ -96,13 +96,15 @@ fn popularity_among_the_published_samples_of_last_fm() {
     assert!(result["watermark"].as_str().unwrap().contains("seq/LastFM_sample.txt"));
 }
 
-/// Made-up sequences whose items are 0 to 9, every user with other ones.
+/// Made-up sequences whose items are 0 to 9: twelve users with six of them each, and thirty more with those of user 0, so that
+/// these are popular.
 fn zero_based(place: &Place) {
     let line = |user: u64| {
-        let items: Vec<String> = (0..6).map(|at| ((user * 3 + at * at + at) % 10).to_string()).collect();
+        let first = if user < 12 { user } else { 0 };
+        let items: Vec<String> = (0..6).map(|at| ((first + at) * 3 % 10).to_string()).collect();
         format!("{user} {}\n", items.join(" "))
     };
-    place.file("zero.txt", &(0..12).map(line).collect::<String>());
+    place.file("zero.txt", &(0..42).map(line).collect::<String>());
 }
 
 /// There is no padding among ids: an item 0 is an item.
@@ -148,27 +150,27 @@ fn a_ranking_among_few_says_so_everywhere() {
     zero_based(&place);
     let encoder = "type = 'sas_rec'\ndim = 4\nmax_length = 4\n[train]\nepochs = 2\nbatch_size = 4\n\
                    [objective]\ntype = 'bce'";
-    let sampled = |by: &str| format!("sampled = {{ negatives = 3, by = '{by}' }}");
+    let sampled = |by: &str| format!("sampled = {{ negatives = 2, by = '{by}' }}");
     let [uniform, again, popular] = ["uniform", "uniform", "popularity"]
         .map(|by| run(&place, &place.path(""), "zero.txt", encoder, &sampled(by)));
     assert_eq!(uniform, again);
     assert_ne!(uniform["test"], popular["test"]);
     assert_eq!(
         (&uniform["catalogue"], &uniform["sampled"]["negatives"]),
-        (&serde_json::json!({}), &3.into())
+        (&serde_json::json!({}), &2.into())
     );
     let watermark = popular["watermark"].as_str().unwrap();
-    assert!(watermark.contains("ranked among 3 items drawn by popularity, not among all"), "{watermark}");
+    assert!(watermark.contains("ranked among 2 items drawn by popularity, not among all"), "{watermark}");
     for name in ["per_user.tsv", "metrics.jsonl"] {
         assert!(fs::read_to_string(place.path("out").join(name)).unwrap().contains(watermark), "{name}");
     }
-    // Four items are ranked, so that the target is always among the first five.
+    // Three items are ranked, so that the target is always among the first five.
     assert_eq!(uniform["test"]["hit_rate@5"], 1.0);
     let topk = fs::read_to_string(place.path("out/topk.tsv")).unwrap();
-    assert_eq!(topk.lines().filter(|line| line.starts_with("0\t")).count(), 4);
+    assert_eq!(topk.lines().filter(|line| line.starts_with("0\t")).count(), 3);
 }
 
-/// What is said of a file of samples for the sequences of `zero_based`, whose user 0 has items 0, 2, 6, 2, 0, 0.
+/// What is said of a file of samples for the sequences of `zero_based`, whose user 0 has items 0, 3, 6, 9, 2, 5.
 fn said_of_samples(text: &str) -> String {
     let place = Place::new();
     zero_based(&place);
@@ -185,12 +187,12 @@ fn said_of_samples(text: &str) -> String {
 #[test]
 fn samples_that_do_not_belong_to_the_data_are_refused_at_their_place() {
     let told = [
-        ("a user", "0 1 3\nnobody 1\n", "sample.txt:2:1: found user `nobody`, expected a user of the data"),
+        ("a user", "0 1 4\nnobody 1\n", "sample.txt:2:1: found user `nobody`, expected a user of the data"),
         ("an item", "0 1 77\n", "sample.txt:1:5: found item `77`, expected an item of the data"),
-        ("twice", "0 1 3 1\n", "sample.txt:1:7: found item `1` for the second time in this line"),
+        ("twice", "0 1 4 1\n", "sample.txt:1:7: found item `1` for the second time in this line"),
         ("own", "0 1 2\n", "sample.txt:1:5: found item `2`, which user `0` has in the"),
-        ("again", "0 1\n0 3\n", "sample.txt:2:1: found a second line of user `0`"),
-        ("missing", "0 1 3\n", "found no item for user `1`, expected a line of items for each user"),
+        ("again", "0 1\n0 4\n", "sample.txt:2:1: found a second line of user `0`"),
+        ("missing", "0 1 4\n", "found no item for user `1`, expected a line of items for each user"),
     ];
     for (what, text, expected) in told {
         let said = said_of_samples(text);

@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::{Place, differences, heavy_data, repository, succeed, traces};
+use common::{Place, differences, heavy_data, repository, result, succeed, traces};
 
 /// Large enough that one thread does not get all of it: 60 000 stored edges are several pieces of a sparse product.
 const DATA: &str = "synthetic = { users = 1500, items = 700, interactions = 45000 }";
 
 /// What each model adds to `[data]` and `[split]`.
-const MODELS: [(&str, &str); 13] = [
+const MODELS: [(&str, &str); 14] = [
     ("light_gcn", "[encoder]\ntype = 'light_gcn'\ndim = 16\n"),
     (
         "sgl_ed",
@@ -31,6 +31,12 @@ const MODELS: [(&str, &str); 13] = [
         "xsimgcl",
         "[encoder]\ntype = 'light_gcn'\ndim = 16\ninclude_layer_zero = false\n[views]\ntype = 'cross_layer'\n\
          [contrast]\ntype = 'nt_xent'\n[objective]\ntype = 'alignment_uniformity'\n",
+    ),
+    (
+        "cl4srec",
+        "[encoder]\ntype = 'sas_rec'\ndim = 16\nheads = 2\nnorm = 'post'\n[objective]\ntype = 'cross_entropy'\n\
+         positions = 'last'\n[contrast]\ntype = 'nt_xent'\n[views]\ntype = 'one_of'\nwith_replacement = false\n\
+         [train]\nsampler = 'prefixes'\nsimilar_lengths = true\n",
     ),
     (
         "gru4rec",
@@ -76,18 +82,23 @@ fn one_two_and_four_threads_give_the_same_bits() {
     let place = Place::new();
     for (name, model) in MODELS {
         let trained = !["item_knn", "ease"].contains(&name);
-        let train = if trained { "[train]\nepochs = 1\nbatch_size = 2048\n" } else { "" };
-        // What reads sequences needs a split that keeps their order.
+        // What reads sequences needs a split that keeps their order, and has an instance a user: several batches, which fit
+        // no piece of work, of lengths that differ.
         let sequences = ["sas_rec", "gru4rec", "bert4rec"].iter().any(|encoder| model.contains(encoder));
-        let split = if sequences { "leave_one_out" } else { "ratio" };
-        let text = format!("name = '{name}'\n[data]\n{DATA}\n[split]\ntype = '{split}'\n{model}{train}");
+        let (split, batch_size) = if sequences { ("leave_one_out", 200) } else { ("ratio", 2048) };
+        let train = format!("train.batch_size={batch_size}");
+        let set = if trained { vec!["--set", &train, "--set", "train.epochs=1"] } else { vec![] };
+        let text = format!("name = '{name}'\n[data]\n{DATA}\n[split]\ntype = '{split}'\n{model}");
         let file = place.file(&format!("{name}.toml"), &text);
         let [one, two, four] = [1, 2, 4].map(|threads| {
             let out = format!("{name}-{threads}");
             let mut run = place.run(&file, &out);
-            succeed(run.args(["--quiet", "--max-steps", "6", "--threads", &threads.to_string()]));
+            succeed(run.args(&set).args(["--quiet", "--max-steps", "6", "--threads", &threads.to_string()]));
             traces(&place.path(&out))
         });
+        if trained {
+            assert_eq!(result(&place.path(&format!("{name}-1")))["steps"], 6, "{name}");
+        }
         assert_eq!(one.contains_key("embeddings.safetensors"), trained, "{name}");
         assert_eq!(differences(&one, &two), [] as [&str; 0], "{name}, 1 and 2 threads");
         assert_eq!(differences(&one, &four), [] as [&str; 0], "{name}, 1 and 4 threads");

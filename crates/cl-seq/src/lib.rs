@@ -15,6 +15,7 @@ mod init;
 mod input;
 pub mod kernels;
 mod masking;
+mod order;
 mod pass;
 mod pooling;
 mod sas_rec;

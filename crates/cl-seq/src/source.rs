@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use cl_core::rng::permutation;
 use cl_core::sampling::{ItemSampler, Sampling};
 use cl_core::source::{Batch, Group, Pairing, Past, Source, Tables, Targets};
 use cl_core::views::At;
@@ -14,6 +13,7 @@ use cl_data::{Sequences, UserItems};
 
 use crate::input::SequenceInput;
 use crate::masking::Masking;
+use crate::order::batches;
 
 /// What an instance of the training data is.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -72,6 +72,8 @@ pub struct Batching {
     pub targets: Targets,
     /// The law of the negatives, if they will be sampled.
     pub negatives: Option<Sampling>,
+    /// Whether instances of similar length share a batch, batches in random order; else any do.
+    pub similar_lengths: bool,
 }
 
 /// Batches over sequences; a clone shares them. Negatives are items that the user has not in training.
@@ -86,8 +88,8 @@ pub struct SequenceSource {
     instances: Arc<[(u32, u32)]>,
     batching: Batching,
     negatives: Option<ItemSampler>,
-    /// The epoch's order of instances.
-    order: Option<(StreamKey, Vec<u32>)>,
+    /// The instances of each batch of the epoch.
+    order: Option<(StreamKey, Vec<Arc<[u32]>>)>,
 }
 
 /// Users that are encoded at once for ranking.
@@ -174,15 +176,26 @@ impl SequenceSource {
         (0..).zip(instances).map(move |(at, &instance)| self.instance(at, instance, key))
     }
 
+    /// How many events of an instance are read.
+    fn length(&self, instance: u32) -> u32 {
+        let (_, events) = self.instances[instance as usize];
+        let read = match self.batching.instances {
+            Instances::Windows | Instances::Prefixes => events - 1,
+            Instances::Masked(_) => events,
+        };
+        read.min(self.batching.max_length as u32)
+    }
+
     /// The instances of a batch.
     fn chosen(&mut self, at: At) -> Arc<[u32]> {
         let key = at.epoch_key().child("instances");
         if self.order.as_ref().is_none_or(|(of, _)| *of != key) {
-            self.order = Some((key, permutation(key, self.instances.len())));
+            let length: &dyn Fn(u32) -> u32 = &|instance| self.length(instance);
+            let similar = self.batching.similar_lengths.then_some(length);
+            self.order = Some((key, batches(key, self.instances.len(), self.batching.batch_size, similar)));
         }
-        let order = self.order.as_ref().map_or(&[][..], |(_, order)| order);
-        let start = at.step as usize * self.batching.batch_size;
-        order[start..(start + self.batching.batch_size).min(order.len())].into()
+        let batch = self.order.as_ref().and_then(|(_, batches)| batches.get(at.step as usize));
+        batch.cloned().unwrap_or_else(|| [].into())
     }
 }
 
@@ -333,6 +346,7 @@ mod tests {
         instances: Instances::Windows,
         targets: Targets::All,
         negatives: Some(Sampling::Uniform),
+        similar_lengths: false,
     };
 
     fn sequences(rows: &[&[u32]]) -> Arc<Sequences> {
@@ -396,6 +410,30 @@ mod tests {
         ];
         let batching = Batching { instances: Instances::Prefixes, targets: Targets::Last, ..BATCHING };
         assert_eq!(epoch(batching), rows(&prefixes));
+    }
+
+    /// The same instances, whatever the batches.
+    #[test]
+    fn similar_lengths_change_who_shares_a_batch_alone() {
+        for instances in [Instances::Windows, Instances::Prefixes] {
+            let batching = Batching { instances, batch_size: 1, ..BATCHING };
+            let mixed = epoch(batching);
+            assert_eq!(epoch(Batching { similar_lengths: true, ..batching }), mixed);
+            assert_eq!(epoch(Batching { similar_lengths: true, batch_size: 2, ..batching }), mixed);
+        }
+        // Reads of 1, 1, 1, 2, 2, 3 and 3 events (all in one pool), so that four of the batches are of one length.
+        let batching = Batching { instances: Instances::Prefixes, similar_lengths: true, ..BATCHING };
+        let mut source = source(batching);
+        let mut found = Vec::new();
+        for step in 0..source.steps() as u64 {
+            let batch = source.batch(at(1, step), 0);
+            let input = source.clean(&batch);
+            found.push(
+                (0..input.sequences.users()).map(|at| input.sequences.of(at).len()).collect::<Vec<_>>(),
+            );
+        }
+        found.sort();
+        assert_eq!(found, [vec![1, 1], vec![1, 2], vec![2, 3], vec![3]]);
     }
 
     #[test]

@@ -90,12 +90,19 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
         let phases = ["sample", "forward", "backward", "optimizer"].into_iter().zip(&timing.phases);
         let phases: serde_json::Map<_, _> =
             phases.map(|(name, of)| (name.to_string(), json!(median(of)))).collect();
+        // Where the run went through whole epochs, what they took: batches of sequences differ in how long they are.
+        let epochs: Vec<f64> =
+            timing.steps.chunks_exact(steps_per_epoch).map(|steps| steps.iter().sum()).collect();
+        let epoch = match &epochs[..] {
+            [] => first + step * (steps_per_epoch - 1) as f64,
+            epochs => median(epochs),
+        };
         let line = json!({
             "step_s": step,
             "step_min_s": timing.steps.iter().copied().fold(f64::INFINITY, f64::min),
             "steps_per_epoch": steps_per_epoch,
             "first_step_s": first,
-            "epoch_s": first + step * (steps_per_epoch - 1) as f64,
+            "epoch_s": epoch,
             "phase_s": phases,
             "eval_s": eval,
             "load_s": load,

@@ -17,7 +17,7 @@ use super::tables::{DeviceConfig, EvaluateConfig, TrainConfig};
 use super::text::Text;
 use super::together::{
     check_masked_positions, check_order, check_selection, check_sequence_contrast, complete_positions,
-    complete_sampler,
+    complete_sampler, complete_similar_lengths,
 };
 use super::views::{AnyViews, BuiltViews, not_of_the_other_family};
 use crate::backend::TrainBackend;
@@ -256,6 +256,7 @@ impl<B: TrainBackend> Training<B> {
         let (mut train, spans) = read(tables.take_or_empty("train")?, TrainConfig::validate)?;
         train.complete(evaluate);
         complete_sampler(&mut train, &spans, encoder.name, samplers)?;
+        complete_similar_lengths(&mut train, &spans, encoder.name, sequences)?;
         check_masked_positions(&train, &objective)?;
         keep("train", to_table(&train));
         check_selection(&train, &spans, split, evaluate)?;

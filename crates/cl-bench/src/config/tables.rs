@@ -90,6 +90,10 @@ pub struct TrainConfig {
     /// The share of sequences whose newest event alone is masked instead, in [0, 1], with `sampler = "masked"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mask_last: Option<f64>,
+    /// Whether sequences of similar length share a batch, batches in random order; by default any do. Of sequence encoders
+    /// alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similar_lengths: Option<bool>,
     /// Which epoch counts.
     pub select: Select,
     /// The metric that selection maximises, one of `evaluate.metrics` at one of `evaluate.cutoffs`; by default recall@20,
@@ -115,6 +119,7 @@ impl Default for TrainConfig {
             sampler: None,
             mask_rate: None,
             mask_last: None,
+            similar_lengths: None,
             select: Select::Validation,
             select_by: None,
             patience: 0,

@@ -67,6 +67,25 @@ pub(super) fn complete_sampler(
     Ok(())
 }
 
+/// Only sequences have a length that batches could share.
+pub(super) fn complete_similar_lengths(
+    train: &mut TrainConfig,
+    spans: &Spans,
+    encoder: &str,
+    sequences: bool,
+) -> Result<(), Problem> {
+    if sequences {
+        train.similar_lengths.get_or_insert(false);
+    } else if train.similar_lengths.is_some() {
+        let message = format!(
+            "train.similar_lengths and encoder `{encoder}` do not go together: the encoder reads a graph, in whose batches \
+             nothing has a length"
+        );
+        return Err(Problem::new(spans.at("similar_lengths"), message).with_help("remove `similar_lengths`"));
+    }
+    Ok(())
+}
+
 /// With masked events there is no last position that would foretell another.
 pub(super) fn check_masked_positions<B: TrainBackend>(
     train: &TrainConfig,

@@ -69,6 +69,7 @@ where
             instances: instances(&training.train),
             targets: training.objective.targets().unwrap_or_default(),
             negatives: training.objective.negatives(),
+            similar_lengths: training.train.similar_lengths.unwrap_or_default(),
         };
         let source = SequenceSource::new(order.train.clone(), order.whole.clone(), session.items, batching)
             .map_err(|error| Error::other(error.to_string()))?;

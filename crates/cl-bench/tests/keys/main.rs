@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use common::{Place, message, program, result, succeed, traces};
+use common::{Place, message, program, repository, result, succeed, traces};
 use experiments::experiments;
 use toml::{Table, Value};
 
@@ -305,6 +305,14 @@ fn every_key_changes_what_comes_out() {
         components.entry(words.next().unwrap()).or_default().push(words.next().unwrap());
     }
     let mut keys = all_keys(&experiments, &components);
+    let documentation = fs::read_to_string(repository().join("docs/experiment-file.md")).unwrap();
+    for name in keys.keys() {
+        let key = name.rsplit('.').next().unwrap().split('[').next().unwrap();
+        assert!(
+            documentation.contains(&format!("`{key}`")),
+            "docs/experiment-file.md says nothing of `{name}`"
+        );
+    }
     for (key, _) in INDIFFERENT {
         assert!(keys.remove(key).is_some(), "`{key}` is on the list and in no file");
     }

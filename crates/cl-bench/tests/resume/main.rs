@@ -6,6 +6,7 @@ mod common;
 mod counting;
 mod debris;
 mod killing;
+mod sequences;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

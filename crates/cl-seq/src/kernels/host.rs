@@ -2,10 +2,10 @@
 //! the bits do not depend on the number of threads, nor on which sequences share a batch.
 
 use cl_core::simd;
-use cl_core::simd::exp;
 use rayon::prelude::*;
 
 use super::backend::Attention;
+use super::head::{LANES, ROWS, dot, mix, pack, products, softmax, spread, turn, unpack, up};
 
 /// Multiplications in a task, about: many short sequences are one task.
 const TASK: usize = 1 << 17;
@@ -70,90 +70,49 @@ pub(super) fn attention_backward(
     of
 }
 
-/// One head of one sequence: its columns of a `[length, dim]` block of rows, turned: `[width, length]`.
+/// How many tokens one sees: itself and those before it, or all.
 #[inline(always)]
-fn turn(rows: &[f32], dim: usize, first: usize, width: usize, out: &mut Vec<f32>) {
-    let length = rows.len() / dim;
-    out.clear();
-    out.resize(width * length, 0.0);
-    for (at, row) in rows.chunks_exact(dim).enumerate() {
-        for k in 0..width {
-            out[k * length + at] = row[first + k];
-        }
-    }
-}
-
-/// `out_j = Σ_k x_k turned_kj` for the first tokens: dot products with all of them at once.
-#[inline(always)]
-fn dots(x: &[f32], turned: &[f32], length: usize, out: &mut [f32]) {
-    out.fill(0.0);
-    for (k, x) in x.iter().enumerate() {
-        let row = &turned[k * length..][..out.len()];
-        for (out, y) in out.iter_mut().zip(row) {
-            *out += x * y;
-        }
-    }
-}
-
-/// The softmax of scores, in place. Sixteen sums side by side, so that their order is the same for every vector width.
-#[inline(always)]
-fn softmax(scores: &mut [f32]) {
-    let mut top = f32::NEG_INFINITY;
-    for score in scores.iter() {
-        top = top.max(*score);
-    }
-    for score in scores.iter_mut() {
-        *score = exp(*score - top);
-    }
-    let inverse = 1.0 / sum(scores.iter().copied(), scores.len());
-    for score in scores.iter_mut() {
-        *score *= inverse;
-    }
-}
-
-#[inline(always)]
-fn sum(mut values: impl Iterator<Item = f32>, count: usize) -> f32 {
-    let mut lanes = [0.0_f32; 16];
-    for at in 0..count {
-        lanes[at % 16] += values.next().unwrap_or(0.0);
-    }
-    lanes.iter().sum()
+fn seen(attention: &Attention, from: usize, length: usize) -> usize {
+    if attention.causal { (from + 1).min(length) } else { length }
 }
 
 simd! {
     fn forward(attention: &Attention, task: std::ops::Range<usize>, q: &[f32], k: &[f32], v: &[f32], dim: usize, out: &mut [f32]) {
         let width = dim / attention.heads;
-        let scale = 1.0 / (width as f32).sqrt();
+        let (scale, wide) = (1.0 / (width as f32).sqrt(), up(width, LANES));
         let start = attention.offsets[task.start];
-        let (mut keys, mut weights, mut keep) = (Vec::new(), Vec::new(), Vec::new());
+        let [mut queries, mut keys, mut turned, mut values] = [(); 4].map(|()| Vec::new());
+        let [mut weights, mut keep, mut mixed] = [(); 3].map(|()| Vec::new());
         for sequence in task {
             let (first, end) = (attention.offsets[sequence], attention.offsets[sequence + 1]);
             let length = end - first;
+            let (long, rows) = (up(length, LANES), first * dim..end * dim);
+            weights.resize(ROWS * long, 0.0);
+            keep.resize(long, 0.0);
+            mixed.resize(up(length, ROWS) * wide, 0.0);
             for head in 0..attention.heads {
                 let column = head * width;
-                turn(&k[first * dim..end * dim], dim, column, width, &mut keys);
-                for from in 0..length {
-                    let seen = if attention.causal { from + 1 } else { length };
-                    weights.resize(seen, 0.0);
-                    dots(&q[(first + from) * dim + column..][..width], &keys, length, &mut weights);
-                    for weight in weights.iter_mut() {
-                        *weight *= scale;
-                    }
-                    softmax(&mut weights);
-                    if attention.dropout.is_some() {
-                        keep.resize(seen, 0.0);
-                        attention.keep(sequence, head, from, &mut keep);
-                        for (weight, keep) in weights.iter_mut().zip(&keep) {
-                            *weight *= keep;
+                pack(&q[rows.clone()], dim, column, width, &mut queries);
+                pack(&k[rows.clone()], dim, column, width, &mut keys);
+                pack(&v[rows.clone()], dim, column, width, &mut values);
+                turn(&keys, length, width, &mut turned);
+                for from in (0..length).step_by(ROWS) {
+                    let most = seen(attention, from + ROWS - 1, length);
+                    products(&queries[from * wide..], wide, &turned, long, most, &mut weights);
+                    // Rows that fill the last four up are zeros, and so is what comes of them.
+                    for (row, weights) in weights.chunks_exact_mut(long).take(length - from).enumerate() {
+                        let seen = seen(attention, from + row, length);
+                        softmax(&mut weights[..up(most, LANES)], seen, scale);
+                        if attention.dropout.is_some() {
+                            attention.keep(sequence, head, from + row, &mut keep[..seen]);
+                            for (weight, keep) in weights[..seen].iter_mut().zip(&keep) {
+                                *weight *= keep;
+                            }
                         }
                     }
-                    let out = &mut out[(first - start + from) * dim + column..][..width];
-                    for (to, weight) in weights.iter().enumerate() {
-                        for (out, v) in out.iter_mut().zip(&v[(first + to) * dim + column..][..width]) {
-                            *out += weight * v;
-                        }
-                    }
+                    mix(&weights, long, most, &values, wide, &mut mixed[from * wide..]);
                 }
+                unpack(&mixed, dim, column, width, &mut out[(first - start) * dim..(end - start) * dim]);
             }
         }
     }
@@ -162,48 +121,59 @@ simd! {
 simd! {
     fn backward(attention: &Attention, task: std::ops::Range<usize>, q: &[f32], k: &[f32], v: &[f32], grad: &[f32], dim: usize, of_q: &mut [f32], of_k: &mut [f32], of_v: &mut [f32]) {
         let width = dim / attention.heads;
-        let scale = 1.0 / (width as f32).sqrt();
+        let (scale, wide) = (1.0 / (width as f32).sqrt(), up(width, LANES));
         let start = attention.offsets[task.start];
-        let [mut keys, mut values, mut weights, mut keep, mut of_weights] = [(); 5].map(|()| Vec::new());
+        let [mut queries, mut keys, mut values, mut grads, mut turned_keys, mut turned_values] = [(); 6].map(|()| Vec::new());
+        let [mut weights, mut of_weights, mut keep] = [(); 3].map(|()| Vec::new());
+        let [mut of_queries, mut of_keys, mut of_values] = [(); 3].map(|()| Vec::new());
         for sequence in task {
             let (first, end) = (attention.offsets[sequence], attention.offsets[sequence + 1]);
             let length = end - first;
+            let (long, rows) = (up(length, LANES), first * dim..end * dim);
+            weights.resize(ROWS * long, 0.0);
+            of_weights.resize(ROWS * long, 0.0);
+            keep.resize(long, 0.0);
             for head in 0..attention.heads {
                 let column = head * width;
-                turn(&k[first * dim..end * dim], dim, column, width, &mut keys);
-                turn(&v[first * dim..end * dim], dim, column, width, &mut values);
-                for from in 0..length {
-                    let seen = if attention.causal { from + 1 } else { length };
-                    weights.resize(seen, 0.0);
-                    of_weights.resize(seen, 0.0);
-                    keep.resize(seen, 0.0);
-                    let row = (first + from) * dim + column;
-                    let (q, grad) = (&q[row..][..width], &grad[row..][..width]);
-                    dots(q, &keys, length, &mut weights);
-                    for weight in weights.iter_mut() {
-                        *weight *= scale;
-                    }
-                    softmax(&mut weights);
-                    attention.keep(sequence, head, from, &mut keep);
-                    dots(grad, &values, length, &mut of_weights);
-                    for (of, keep) in of_weights.iter_mut().zip(&keep) {
-                        *of *= keep;
-                    }
-                    let mean = sum(weights.iter().zip(&of_weights).map(|(p, of)| p * of), seen);
-                    let of_q = &mut of_q[(first - start + from) * dim + column..][..width];
-                    for to in 0..seen {
-                        let of_score = weights[to] * (of_weights[to] - mean) * scale;
-                        let weight = weights[to] * keep[to];
-                        let there = (first - start + to) * dim + column;
-                        let (of_k, of_v) = (&mut of_k[there..][..width], &mut of_v[there..][..width]);
-                        let k = &k[(first + to) * dim + column..][..width];
-                        for c in 0..width {
-                            of_q[c] += of_score * k[c];
-                            of_k[c] += of_score * q[c];
-                            of_v[c] += weight * grad[c];
+                for (x, packed) in [(q, &mut queries), (k, &mut keys), (v, &mut values), (grad, &mut grads)] {
+                    pack(&x[rows.clone()], dim, column, width, packed);
+                }
+                turn(&keys, length, width, &mut turned_keys);
+                turn(&values, length, width, &mut turned_values);
+                for of in [&mut of_queries, &mut of_keys, &mut of_values] {
+                    of.clear();
+                    of.resize(up(length, ROWS) * wide, 0.0);
+                }
+                for from in (0..length).step_by(ROWS) {
+                    let most = seen(attention, from + ROWS - 1, length);
+                    let (queries, grads) = (&queries[from * wide..], &grads[from * wide..]);
+                    products(queries, wide, &turned_keys, long, most, &mut weights);
+                    products(grads, wide, &turned_values, long, most, &mut of_weights);
+                    let rows = weights.chunks_exact_mut(long).zip(of_weights.chunks_exact_mut(long));
+                    for (row, (weights, of)) in rows.take(length - from).enumerate() {
+                        let seen = seen(attention, from + row, length);
+                        let (weights, of) = (&mut weights[..up(most, LANES)], &mut of[..up(most, LANES)]);
+                        softmax(weights, seen, scale);
+                        attention.keep(sequence, head, from + row, &mut keep[..seen]);
+                        for (of, keep) in of[..seen].iter_mut().zip(&keep) {
+                            *of *= keep;
+                        }
+                        // Behind what is seen, weights are 0, and so are their gradients.
+                        of[seen..].fill(0.0);
+                        let mean = dot(weights, of);
+                        for ((of, weight), keep) in of.iter_mut().zip(weights).zip(&keep) {
+                            *of = *weight * (*of - mean) * scale;
+                            *weight *= keep;
                         }
                     }
+                    mix(&of_weights, long, most, &keys, wide, &mut of_queries[from * wide..]);
+                    spread(&of_weights, long, most, queries, wide, &mut of_keys);
+                    spread(&weights, long, most, grads, wide, &mut of_values);
                 }
+                let tokens = (first - start) * dim..(end - start) * dim;
+                unpack(&of_queries, dim, column, width, &mut of_q[tokens.clone()]);
+                unpack(&of_keys, dim, column, width, &mut of_k[tokens.clone()]);
+                unpack(&of_values, dim, column, width, &mut of_v[tokens]);
             }
         }
     }
