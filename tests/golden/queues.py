@@ -157,7 +157,7 @@ def contrasts():
 SIZES = [4, 4, 3, 6, 1, 5, 9, 2]
 
 
-def train(kind, size, momentum, enqueue, mask, in_batch, max_age, loss):
+def train(kind, size, momentum, enqueue, mask, with_batch, max_age, loss):
     """MoCo (He et al. 2020, algorithm 1) and XBM (Wang et al. 2020): the loss and the encoder after each step.
 
     kind "queue": k = f_k(x_b) with theta_k <- m theta_k + (1 - m) theta_q before the keys are encoded, no gradient to k.
@@ -184,7 +184,7 @@ def train(kind, size, momentum, enqueue, mask, in_batch, max_age, loss):
             remembered = [entry for entry in remembered if step - entry[2] <= max_age]
         seen = [(key, id) for key, id, _ in remembered]
         where = [None] * n
-        if in_batch:
+        if with_batch:
             where = list(range(n))
             seen = list(zip(positives, ids)) + seen
         elif enqueue == "before":
@@ -204,7 +204,7 @@ def train(kind, size, momentum, enqueue, mask, in_batch, max_age, loss):
 
 def queues():
     settings = [
-        # kind, size, momentum, enqueue, mask, in_batch, max_age, loss
+        # kind, size, momentum, enqueue, mask, with_batch, max_age, loss
         ("queue", 7, 0.9, "after", True, False, None, "info_nce"),
         ("queue", 7, 0.9, "after", False, False, None, "info_nce"),
         ("queue", 100, 0.99, "before", True, False, None, "info_nce"),
@@ -222,7 +222,7 @@ def queues():
         ("cross_batch_memory", 9, 0.0, "after", True, True, None, "info_nce"),
         ("cross_batch_memory", 30, 0.0, "before", True, False, 1, "decoupled"),
     ]
-    names = ("kind", "size", "momentum", "enqueue", "mask_own_id", "in_batch", "max_age", "loss_name")
+    names = ("kind", "size", "momentum", "enqueue", "mask_own_id", "with_batch", "max_age", "loss_name")
     cases = []
     for setting in settings:
         steps, weight, copy = train(*setting)

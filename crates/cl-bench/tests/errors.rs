@@ -113,10 +113,7 @@ fn names_and_types() {
             ("a misspelt key of a table without a type", said_of("epochs = 1", "epoch = 1")),
             ("a wrong type", said_of("layers = 2", "layers = \"two\"")),
             ("an unknown component", said_of("\"edge_dropout\"", "\"edge_dropuot\"")),
-            (
-                "an unknown source of negatives",
-                said_of("[train]", "[negatives]\ntype = \"queue\"\n\n[train]"),
-            ),
+            ("an unknown source of negatives", said_of("[train]", "[negatives]\ntype = \"quue\"\n\n[train]")),
             ("a missing type", said_of("type = \"edge_dropout\"\n", "")),
             ("a missing table", said_of("[encoder]\ntype = \"light_gcn\"\ndim = 8\nlayers = 2\n", "")),
             (
@@ -169,6 +166,32 @@ fn ranges() {
             ),
             ("a path too", said_of("[data]", "[data]\npath = \"set\"")),
             ("threads", said_of("[train]", "[device]\nthreads = 5000\n\n[train]")),
+        ],
+    );
+}
+
+#[test]
+fn queues() {
+    let of = |keys: &str| said_of("[train]", &format!("[negatives]\ntype = \"queue\"\n{keys}\n\n[train]"));
+    let of_contrast = |keys: &str| {
+        let text = GOOD.replace("type = \"info_nce\"\ntemperature = 0.2", keys);
+        said_of_file(&text.replace("[train]", "[negatives]\ntype = \"queue\"\n\n[train]"))
+    };
+    snapshot(
+        "queues",
+        &[
+            ("no room", of("size = 0")),
+            ("momentum", of("momentum = 1.5")),
+            ("a schedule of momentum", of("momentum = { from = 0.9, to = 1.1, over = 5 }")),
+            ("age", of("max_age = 0")),
+            ("the batch twice", of("with_batch = true\nenqueue = \"before\"")),
+            ("misspelt", of("momentun = 0.9")),
+            ("no such moment", of("enqueue = \"later\"")),
+            ("a contrast of the batch alone", of_contrast("type = \"nt_xent\"")),
+            ("no negatives at all", of_contrast("type = \"alignment_uniformity\"")),
+            ("the batch's own ids", of_contrast("type = \"info_nce\"\nunique = false\nmask_own_id = true")),
+            ("a share of all", of_contrast("type = \"debiased\"\npositive_share = 1.0")),
+            ("concentration", of_contrast("type = \"hard_negative\"\nconcentration = -1")),
         ],
     );
 }

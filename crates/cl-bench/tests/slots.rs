@@ -114,7 +114,7 @@ impl<B: TrainBackend> Bed<B> {
         // Plain descent: a parameter moves by its gradient, so that it is finite exactly where the gradient is.
         let text = format!(
             "name = \"cell\"\n[data]\nsynthetic = {{}}\n[split]\ntype = \"leave_one_out\"\n{}[optimizer]\ntype = \"sgd\"\n\
-             [train]\nbatch_size = 256\n",
+             [train]\nbatch_size = 256\nselect = \"last\"\n",
             tables.concat()
         );
         Experiment::read(&Text::new("cell.toml", &text, &[]), &self.components)

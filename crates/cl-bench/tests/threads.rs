@@ -61,7 +61,7 @@ const MODELS: [(&str, &str); 14] = [
     (
         "moco",
         "[encoder]\ntype = 'light_gcn'\ndim = 16\n[views]\ntype = 'edge_dropout'\n[contrast]\ntype = 'hard_negative'\n\
-         symmetric = true\n[negatives]\ntype = 'queue'\nsize = 5000\nmomentum = 0.9\nin_batch = true\n",
+         symmetric = true\n[negatives]\ntype = 'queue'\nsize = 5000\nmomentum = 0.9\nwith_batch = true\n",
     ),
     (
         "memory",

@@ -187,8 +187,9 @@ fn lerp_between_tables<B: OptimizerBackend + ContrastBackend>(backend: &str) {
         for weight in [0.0, 0.001, 0.5, 1.0] {
             let (from, turned) = (make("from"), make("to").reshape([dim, rows]).transpose()); // [rows, dim]
             let before = bits(from.clone());
-            let [found, expected] = [B::lerp, portable::lerp::<B>]
-                .map(|lerp| numbers::<B, 2>(lerp(primitive(from.clone()), primitive(turned.clone()), weight)));
+            let [found, expected] = [B::lerp, portable::lerp::<B>].map(|lerp| {
+                numbers::<B, 2>(lerp(primitive(from.clone()), primitive(turned.clone()), weight))
+            });
             // The kernel writes in place where it may.
             assert_eq!(bits(from), before);
             worst.check(&found, &expected, &format!("{rows} × {dim}, weight {weight}"));

@@ -28,19 +28,19 @@ pub struct CrossBatchMemoryConfig {
     /// Keys with an anchor's own id stand in no denominator of it, save the positive.
     pub mask_own_id: bool,
     /// The rows of the batch stand in the denominator beside the memory, with their gradient.
-    pub in_batch: bool,
+    pub with_batch: bool,
 }
 
 impl Default for CrossBatchMemoryConfig {
     fn default() -> Self {
-        Self { size: 8192, enqueue: Enqueue::Before, max_age: None, mask_own_id: true, in_batch: false }
+        Self { size: 8192, enqueue: Enqueue::Before, max_age: None, mask_own_id: true, with_batch: false }
     }
 }
 
 impl CrossBatchMemoryConfig {
     fn settings(&self) -> Settings {
-        let &Self { size, enqueue, max_age, mask_own_id, in_batch } = self;
-        Settings { size, enqueue, max_age, mask_own_id, in_batch }
+        let &Self { size, enqueue, max_age, mask_own_id, with_batch } = self;
+        Settings { size, enqueue, max_age, mask_own_id, with_batch }
     }
 }
 

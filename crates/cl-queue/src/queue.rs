@@ -32,7 +32,7 @@ pub struct QueueConfig {
     /// Keys with an anchor's own id stand in no denominator of it, save the positive.
     pub mask_own_id: bool,
     /// The rows of the batch stand in the denominator beside the queue.
-    pub in_batch: bool,
+    pub with_batch: bool,
 }
 
 impl Default for QueueConfig {
@@ -43,15 +43,15 @@ impl Default for QueueConfig {
             enqueue: Enqueue::After,
             max_age: None,
             mask_own_id: true,
-            in_batch: false,
+            with_batch: false,
         }
     }
 }
 
 impl QueueConfig {
     fn settings(&self) -> Settings {
-        let &Self { size, enqueue, max_age, mask_own_id, in_batch, .. } = self;
-        Settings { size, enqueue, max_age, mask_own_id, in_batch }
+        let &Self { size, enqueue, max_age, mask_own_id, with_batch, .. } = self;
+        Settings { size, enqueue, max_age, mask_own_id, with_batch }
     }
 }
 

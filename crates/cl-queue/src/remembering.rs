@@ -38,7 +38,7 @@ pub struct Settings {
     /// Whether keys with an anchor's own id are hidden from it.
     pub mask_own_id: bool,
     /// Whether the rows of the batch stand in the denominator beside what is remembered, with their gradient.
-    pub in_batch: bool,
+    pub with_batch: bool,
 }
 
 impl Settings {
@@ -50,7 +50,7 @@ impl Settings {
         ensure(self.max_age != Some(0), "max_age", || {
             "must be 1 step or more, got 0: leave it out to keep keys as long as there is room".into()
         })?;
-        ensure(!(self.in_batch && self.enqueue == Enqueue::Before), "in_batch", || {
+        ensure(!(self.with_batch && self.enqueue == Enqueue::Before), "with_batch", || {
             "needs enqueue = \"after\": enqueued before the loss, the batch would stand in the denominator twice".into()
         })
     }
@@ -106,7 +106,7 @@ impl<B: AutodiffBackend> Negatives<B> for Remembering<B> {
     }
 
     fn keys(&mut self, group: &Group, direction: Direction, fresh: Fresh<B>) -> Keys<B> {
-        let Settings { enqueue, in_batch, mask_own_id, .. } = self.settings;
+        let Settings { enqueue, with_batch, mask_own_id, .. } = self.settings;
         let rows = fresh.positives;
         let [n, dim] = rows.dims();
         let name = name(group, direction);
@@ -129,14 +129,14 @@ impl<B: AutodiffBackend> Negatives<B> for Remembering<B> {
             places = (enqueue == Enqueue::Before).then(|| queue.places_of_last(n));
         }
         let (vectors, ids) = match remembered {
-            Some((keys, ids)) if in_batch => {
+            Some((keys, ids)) if with_batch => {
                 (Tensor::cat(vec![rows, keys], 0), [&group.ids[..], &ids[..]].concat().into())
             }
             Some(keys) => keys,
-            None if in_batch => (rows, group.ids.clone()),
+            None if with_batch => (rows, group.ids.clone()),
             None => (Tensor::zeros([0, dim], &rows.device()), [].into()),
         };
-        let places = if in_batch { Some((0..n as u32).collect()) } else { places };
+        let places = if with_batch { Some((0..n as u32).collect()) } else { places };
         Keys::Others { vectors, ids, places, mask_own_id }
     }
 

@@ -50,7 +50,7 @@ struct Case {
     momentum: f64,
     enqueue: Enqueue,
     mask_own_id: bool,
-    in_batch: bool,
+    with_batch: bool,
     max_age: Option<u64>,
     loss_name: String,
     steps: Vec<Step>,
@@ -90,11 +90,11 @@ fn contrast<B: ContrastBackend>(name: &str) -> Box<dyn Contrast<B>> {
 }
 
 fn negatives<B: ContrastBackend>(case: &Case) -> Box<dyn Negatives<Autodiff<B>>> {
-    let &Case { size, enqueue, max_age, mask_own_id, in_batch, .. } = case;
+    let &Case { size, enqueue, max_age, mask_own_id, with_batch, .. } = case;
     let momentum = case.momentum.into();
     match &case.kind[..] {
-        "queue" => QueueConfig { size, momentum, enqueue, max_age, mask_own_id, in_batch }.build(),
-        _ => CrossBatchMemoryConfig { size, enqueue, max_age, mask_own_id, in_batch }.build(),
+        "queue" => QueueConfig { size, momentum, enqueue, max_age, mask_own_id, with_batch }.build(),
+        _ => CrossBatchMemoryConfig { size, enqueue, max_age, mask_own_id, with_batch }.build(),
     }
 }
 

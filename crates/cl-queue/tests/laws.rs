@@ -256,7 +256,7 @@ fn a_queue_that_holds_the_batch_is_the_batch() {
 
 #[test]
 fn no_gradient_reaches_remembered_keys() {
-    let mut negatives = queue(QueueConfig { size: 64, in_batch: false, ..QueueConfig::default() });
+    let mut negatives = queue(QueueConfig { size: 64, with_batch: false, ..QueueConfig::default() });
     let [_, old, _] = step(&mut *negatives, &[1, 2, 3, 4], 1);
     let [anchors, positives, loss] = step(&mut *negatives, &[5, 6, 7], 2);
     let grads = loss.backward();
@@ -290,7 +290,7 @@ fn own_keys_are_hidden_unless_asked_for() {
 
 #[test]
 fn the_batch_may_stand_beside_the_queue() {
-    let mut both = queue(QueueConfig { size: 8, in_batch: true, ..QueueConfig::default() });
+    let mut both = queue(QueueConfig { size: 8, with_batch: true, ..QueueConfig::default() });
     // An empty queue: the batch alone.
     let first = step(&mut *both, &[1, 2, 3], 1);
     assert!((first[2].clone().into_scalar() - in_batch(&first).into_scalar()).abs() < 1e-6);
@@ -386,7 +386,7 @@ fn settings_that_mean_nothing_are_refused() {
     assert!(
         said(QueueConfig { momentum: 1.5.into(), ..default() }).starts_with("momentum must be from 0 to 1")
     );
-    let twice = QueueConfig { in_batch: true, enqueue: Enqueue::Before, ..default() };
-    assert!(said(twice).starts_with("in_batch needs enqueue = \"after\""));
+    let twice = QueueConfig { with_batch: true, enqueue: Enqueue::Before, ..default() };
+    assert!(said(twice).starts_with("with_batch needs enqueue = \"after\""));
     assert_eq!(queue(default()).kind(), KeyKind::Others);
 }

@@ -125,8 +125,10 @@ fn assert_goes_on(said: &Path, from: u64, steps_per_epoch: u64) {
 fn killed_while_it_writes_or_evaluates_a_run_ends_in_the_same_bits() {
     let place = Place::new();
     // Refit, so that there are two trainings; 28 steps an epoch, so that an epoch ends with a checkpoint.
-    let file =
-        place.file("aimed.toml", &experiment("embedding_noise", 5, &format!("refit = true\nselect_by = 'ndcg@10'\n{QUEUE}")));
+    let file = place.file(
+        "aimed.toml",
+        &experiment("embedding_noise", 5, &format!("refit = true\nselect_by = 'ndcg@10'\n{QUEUE}")),
+    );
     let (whole, broken) = (place.path("whole"), place.path("broken"));
     succeed(place.run(&file, "whole").args(["--quiet", "--threads", "1"]));
     let steps = result(&whole)["steps"].as_u64().unwrap();

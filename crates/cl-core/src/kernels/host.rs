@@ -240,7 +240,8 @@ pub(super) fn row_lse_backward_of_anchors(
             for first in (0..keys.rows).step_by(KEYS) {
                 let keys = keys.slice(first, KEYS.min(keys.rows - first));
                 let tile = &mut tile[..count * keys.rows];
-                let ids = mask.map(|mask| (&mask.anchors[start..][..count], &mask.keys[first..][..keys.rows]));
+                let ids =
+                    mask.map(|mask| (&mask.anchors[start..][..count], &mask.keys[first..][..keys.rows]));
                 logits(tile, rows, keys, scale, ids);
                 weigh(tile, keys.rows, &lse[start..][..count], &grad[start..][..count], scale);
                 let strides = [keys.rows as isize, 1];
