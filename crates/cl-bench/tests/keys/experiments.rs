@@ -202,7 +202,7 @@ pub(crate) fn experiments(place: &Place) -> Vec<(&'static str, PathBuf)> {
             "memory",
             format!(
                 "{SYNTHETIC}[split]\ntype = 'ratio'\n[encoder]\ntype = 'light_gcn'\ndim = 8\n[views]\n\
-                 type = 'cross_layer'\n[contrast]\ntype = 'decoupled'\nsides = 'user'\n[negatives]\n\
+                 type = 'cross_layer'\n[contrast]\ntype = 'decoupled'\n[negatives]\n\
                  type = 'cross_batch_memory'\nsize = 130\nenqueue = 'after'\nmax_age = 1\n{TRAIN}"
             ),
         ),
