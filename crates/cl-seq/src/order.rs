@@ -13,7 +13,7 @@ const POOL: usize = 32;
 ///
 /// With `similar`, instances of similar length share a batch: the epoch is cut into pools of 32 batches, each pool is sorted
 /// by length and cut, and the batches come in random order. A batch is then hardly longer than its instances, which pays where
-/// a batch is filled up to its longest sequence, or takes as many steps as that has events.
+/// it is filled up to its longest sequence: by the portable operations, not by the host kernels.
 pub(crate) fn batches(
     key: StreamKey,
     instances: usize,
