@@ -5,9 +5,9 @@
         --variant 'queue: negatives.type=queue negatives.size=4096' … [--seeds 2024 2025] [--set train.epochs=30] [--metric recall@20]
 
 Every variant is trained with every seed by target/release/cl-bench (or --program), one after another with one thread; a finished
-run is not done again. Two tables are printed as Markdown: what each reaches in all its steps, and how it stands on validation when the
-fastest variant is through (training seconds of `metrics.jsonl`, evaluation not counted); then the staleness of what is
-remembered, epoch by epoch, of the first seed. Needs nothing but Python.
+run is not done again. An epoch's processor seconds come from `cl-bench bench` (the median step of --steps), so that what else the
+machine does matters little. Printed as Markdown: what each variant reaches in all its steps, and how it stands on validation when the
+cheapest is through; then the staleness of what is remembered, epoch by epoch, of the first seed. Needs nothing but Python.
 """
 import argparse, json, pathlib, statistics, subprocess, sys
 
@@ -27,16 +27,20 @@ def run(args, name, sets, seed):
     return json.load(open(out / "result.json")), lines
 
 
-def at(lines, seconds, metric):
-    """The best value on validation within so many training seconds."""
-    spent, best = 0.0, float("nan")
-    for line in lines:
-        spent += line["seconds"]
-        if spent > seconds * 1.0001:
-            break
-        value = line["valid"].get(metric)
-        best = value if value is not None and not best >= value else best
-    return best
+def epoch_seconds(args, sets):
+    """Processor seconds of an epoch's steps."""
+    command = [args.program, "bench", args.file, "--data", args.data, "--threads", "1", "--clock", "cpu", "--steps", str(args.steps)]
+    for line in [f"seed={args.seeds[0]}", *args.set, *sets]:
+        command += ["--set", line]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return found["step_s"] * found["steps_per_epoch"]
+
+
+def at(lines, epochs, metric):
+    """The best value on validation within so many epochs; 0 if none was finished."""
+    values = [line["valid"][metric] for line in lines if line["epoch"] <= epochs + 1e-6 and metric in line["valid"]]
+    return max(values, default=0.0)
 
 
 def spread(values, digits=4):
@@ -54,16 +58,18 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[2024])
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--metric", default="recall@20")
+    parser.add_argument("--steps", type=int, default=40, help="steps that are timed")
     args = parser.parse_args()
-    found = {}
+    found, epoch = {}, {}
     for variant in args.variant:
         name, _, sets = variant.partition(":")
         found[name] = [run(args, name, sets.split(), seed) for seed in args.seeds]
+        epoch[name] = epoch_seconds(args, sets.split())
         print(f"{name}: done", file=sys.stderr)
-    total = lambda lines: sum(line["seconds"] for line in lines)
-    budget = min(total(lines) for runs in found.values() for _, lines in runs)
+    total = {name: epoch[name] * max(len(lines) for _, lines in runs) for name, runs in found.items()}
+    budget = min(total.values())
     metric = args.metric
-    print(f"| negatives | test {metric} | of the 80 % least popular items | epoch | training seconds | valid {metric}, best | valid {metric} after {budget:.0f} s |")
+    print(f"| negatives | test {metric} | of the 80 % least popular items | epoch | processor seconds an epoch | valid {metric}, best | valid {metric} after {budget:.0f} s |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name, runs in found.items():
         results = [result for result, _ in runs]
@@ -72,7 +78,7 @@ def main():
         best = [max(line["valid"][metric] for line in lines if metric in line["valid"]) for _, lines in runs]
         print(
             f"| {name} | {of(lambda r: r['test'][metric])} | {of(tail)} | {', '.join(str(r['best_epoch']) for r in results)} "
-            f"| {spread([total(lines) for _, lines in runs], 1)} | {spread(best)} | {spread([at(lines, budget, metric) for _, lines in runs])} |"
+            f"| {epoch[name]:.2f} | {spread(best)} | {spread([at(lines, budget / epoch[name], metric) for _, lines in runs])} |"
         )
     print()
     for name, runs in found.items():
