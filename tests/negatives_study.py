@@ -5,7 +5,7 @@
         --variant 'queue: negatives.type=queue negatives.size=4096' … [--seeds 2024 2025] [--set train.epochs=30] [--metric recall@20]
 
 Every variant is trained with every seed by target/release/cl-bench (or --program), one after another with one thread; a finished
-run is not done again. An epoch's processor seconds come from `cl-bench bench` (the median step of --steps), so that what else the
+run is not done again. An epoch's processor seconds come from `cl-bench bench` (--steps, an epoch or more), so that what else the
 machine does matters little. Printed as Markdown: what each variant reaches in all its steps, and how it stands on validation when the
 cheapest is through; then the staleness of what is remembered, epoch by epoch, of the first seed. Needs nothing but Python.
 """
@@ -34,7 +34,7 @@ def epoch_seconds(args, sets):
         command += ["--set", line]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    return found["step_s"] * found["steps_per_epoch"]
+    return found["epoch_s"]
 
 
 def at(lines, epochs, metric):
@@ -92,7 +92,8 @@ def main():
             last = looks[-1]
             print(
                 f"- {name}, `{queue}`: {last['keys']:,} keys, ages {last['age_quartiles']}, cosine by epoch {cosines}; of the oldest quarter {oldest}; "
-                f"own ids {last['own_share']:.2%}, false negatives {last['false_negative_share']:.2%} of pairs"
+                f"own ids {last['own_share']:.2%} of pairs"
+                + (f", false negatives {last['false_negative_share']:.2%}" if "false_negative_share" in last else "")
             )
 
 

@@ -221,6 +221,9 @@ def queues():
         ("cross_batch_memory", 9, 0.0, "before", True, False, None, "info_nce"),
         ("cross_batch_memory", 9, 0.0, "after", True, True, None, "info_nce"),
         ("cross_batch_memory", 30, 0.0, "before", True, False, 1, "decoupled"),
+        ("cross_batch_memory", 20, 0.0, "before", False, False, None, "info_nce"),
+        ("cross_batch_memory", 5, 0.0, "before", False, False, None, "info_nce"),
+        ("cross_batch_memory", 12, 0.0, "before", False, False, None, "hard_negative"),
     ]
     names = ("kind", "size", "momentum", "enqueue", "mask_own_id", "with_batch", "max_age", "loss_name")
     cases = []

@@ -14,7 +14,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData};
 use cl_bench::Clock;
 use cl_core::StreamKey;
-use cl_core::contrast::{Keys, Reduction, Similarity, info_nce, info_nce_with_keys, normalize_rows};
+use cl_core::contrast::{Keys, Pair, Reduction, Similarity, info_nce, info_nce_with_keys, normalize_rows};
 use cl_core::rng::unit;
 use cl_data::{DataConfig, SyntheticConfig};
 use cl_eval::{Score, rank_embeddings};
@@ -192,8 +192,11 @@ fn main() {
                 _ => {
                     let [anchors, positives, vectors] =
                         [&a, &b, &queue].map(|rows| normalize_rows(rows.clone()));
-                    let keys = Keys::Others { vectors, ids: ids.clone(), places: None, mask_own_id: false };
-                    Reduction::Mean.apply(info_nce_with_keys(anchors, positives, keys, None, 0.2))
+                    // As a queue does: keys with the anchor's own id are hidden, here none.
+                    let keys = Keys::Others { vectors, ids: ids.clone(), places: None, mask_own_id: true };
+                    let own = (0..args.rows as u32).map(|row| u32::MAX - 1 - row).collect();
+                    let pair = Pair { anchors, positives, ids: own, keys };
+                    Reduction::Mean.apply(info_nce_with_keys(pair, false, 0.2))
                 }
             };
             measure(&args, "info_nce", || {

@@ -26,11 +26,14 @@ use common::repository;
 const SLOTS: [&str; 6] = ["encoder", "views", "contrast", "negatives", "objective", "projection"];
 
 /// What a cell's components are told besides their names, so that a step is short; what is looked at does not depend on it.
-const SMALL: [(&str, &str); 6] = [
+const SMALL: [(&str, &str); 8] = [
     ("light_gcn", "dim = 16\n"),
     ("sas_rec", "dim = 24\n"),
     ("gru4rec", "dim = 24\nhidden = 24\n"),
     ("bert4rec", "dim = 24\nheads = 1\n"),
+    // Two batches do not fit.
+    ("queue", "size = 100\n"),
+    ("cross_batch_memory", "size = 100\n"),
     ("gbce", "negatives_per_positive = 2\n"),
     ("sampled_softmax", "negatives_per_positive = 2\n"),
 ];

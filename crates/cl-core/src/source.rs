@@ -128,10 +128,10 @@ pub trait Source: Send {
     /// The unperturbed input and rows of what earlier batches had in their groups.
     fn again(&self, origins: &[u32]) -> Request<Self::Input>;
 
-    /// Whether who has the id `key` in a group is a positive of who has the id `anchor`: itself, and in a group of users
-    /// and items what the user took.
-    fn related(&self, anchor: u32, key: u32) -> bool {
-        anchor == key
+    /// Whether what was made of `key` is another positive of what was made of `anchor`, both origins of one group: an item
+    /// that the user took, a sequence that the same item follows. `None` where there is no such thing between the two.
+    fn related(&self, _anchor: u32, _key: u32) -> Option<bool> {
+        None
     }
 
     /// What must be encoded for ranking.

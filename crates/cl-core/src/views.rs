@@ -48,6 +48,14 @@ pub trait Views<I>: Send {
     /// that a training that is resumed learns the same. Views that need nothing do nothing.
     fn prepare(&mut self, _train: &I) {}
 
+    /// What view b encodes, without what is random in it: what keys of it are compared with to see how stale they are.
+    fn unperturbed(&self, clean: &I) -> I
+    where
+        I: Clone,
+    {
+        clean.clone()
+    }
+
     /// The views of this step, a function of the clean input and of the position alone.
     fn draw(&mut self, clean: &I, at: At) -> Drawn<I>;
 }

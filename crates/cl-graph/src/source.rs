@@ -228,10 +228,11 @@ impl Source for GraphSource {
         Request { input: self.clean.clone(), rows: Rows::List(origins.into()) }
     }
 
-    fn related(&self, anchor: u32, key: u32) -> bool {
+    /// A user and an item; not two users, nor two items.
+    fn related(&self, anchor: u32, key: u32) -> Option<bool> {
         let users = self.graph.users() as u32;
         let (user, other) = (anchor.min(key), anchor.max(key));
-        anchor == key || user < users && other >= users && self.graph.contains(user as usize, other - users)
+        (user < users && other >= users).then(|| self.graph.contains(user as usize, other - users))
     }
 
     fn tables(&self, _past: Past) -> Tables<GraphInput> {

@@ -7,7 +7,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::{Distribution, Tensor};
-use cl_core::contrast::{Keys, Reduction, info_nce_with_keys, normalize_rows};
+use cl_core::contrast::{Keys, Pair, Reduction, info_nce_with_keys, normalize_rows};
 use cl_queue::{Fifo, MomentumEncoder};
 
 type Train = Autodiff<Flex>;
@@ -33,8 +33,9 @@ fn main() {
                 places: None,
                 mask_own_id: false,
             };
-            let rows = info_nce_with_keys(anchors, Tensor::from_inner(positives.clone()), keys, None, 0.2);
-            Reduction::Mean.apply(rows)
+            let positives = Tensor::from_inner(positives.clone());
+            let pair = Pair { anchors, positives, ids: ids.clone().into(), keys };
+            Reduction::Mean.apply(info_nce_with_keys(pair, false, 0.2))
         });
         if let Some(loss) = loss {
             if step % 50 == 0 {

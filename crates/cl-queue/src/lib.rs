@@ -32,7 +32,7 @@ pub use fifo::{Entries, Fifo};
 pub use momentum::MomentumEncoder;
 pub use queue::QueueConfig;
 pub use remembering::{Enqueue, Remembering, Settings};
-pub use staleness::{Staleness, thin};
+pub use staleness::{Shares, Staleness, thin};
 
 use burn::tensor::backend::AutodiffBackend;
 use cl_core::negatives::Negatives;

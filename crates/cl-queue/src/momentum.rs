@@ -12,8 +12,8 @@ use cl_core::kernels::OptimizerBackend;
 /// statistics, frozen parameters, integers) is taken over as it is, since an average of it would be one of averages, or none.
 ///
 /// When [`update`](Self::update) is called does not matter as long as it is once a step: before the keys of a step are encoded
-/// (MoCo), or after the optimizer's step (BYOL); the keys of both are the same, because nothing changes the model between the
-/// end of one step and the beginning of the next.
+/// (MoCo), or after the optimizer's step (BYOL); with a constant m the keys of both are the same, because nothing changes the
+/// model between the end of one step and the beginning of the next. (A schedule of m is one step further on.)
 ///
 /// # Cost
 ///

@@ -92,11 +92,14 @@ impl<B: AutodiffBackend> Remembering<B> {
     }
 }
 
+/// What the names of the second direction's queues end in.
+const B_TO_A: &str = ".b_to_a";
+
 /// The name of a group's queue.
 fn name(group: &Group, direction: Direction) -> String {
     match direction {
         Direction::AToB => group.name.into(),
-        Direction::BToA => format!("{}.b_to_a", group.name),
+        Direction::BToA => format!("{}{B_TO_A}", group.name),
     }
 }
 
@@ -154,12 +157,20 @@ impl<B: AutodiffBackend> Negatives<B> for Remembering<B> {
     fn kept(&self) -> Vec<Kept<B>> {
         let oldest = self.oldest();
         let kept = |(name, queue): (&String, &Fifo<B::InnerBackend>)| {
+            let direction = if name.ends_with(B_TO_A) { Direction::BToA } else { Direction::AToB };
             let mut queue = queue.clone();
             queue.drop_before(oldest);
             let Entries { keys, ids, origins, born } = queue.in_order();
             let ages = born.into_iter().map(|born| self.steps - born).collect();
             let vectors = Tensor::from_inner(keys?);
-            Some(Kept { name: name.clone(), vectors, ids: ids.into(), origins: origins.into(), ages })
+            Some(Kept {
+                name: name.clone(),
+                direction,
+                vectors,
+                ids: ids.into(),
+                origins: origins.into(),
+                ages,
+            })
         };
         self.queues.iter().filter_map(kept).collect()
     }

@@ -61,7 +61,7 @@ pub(crate) fn read<B: Backend>(
     let broken = |what: &dyn std::fmt::Display| format!("it holds no queues: {what}");
     let (_, about) = SafeTensors::read_metadata(bytes).map_err(|error| broken(&error))?;
     let steps = about.metadata().as_ref().and_then(|about| about.get("steps"));
-    let steps = steps
+    let steps: u64 = steps
         .and_then(|steps| steps.parse().ok())
         .ok_or_else(|| broken(&"the number of steps is missing"))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| broken(&error))?;
@@ -87,13 +87,17 @@ pub(crate) fn read<B: Backend>(
         if next >= capacity || length > capacity {
             return Err(broken(&format!("place {next} with {length} keys in a queue of {capacity}")));
         }
+        let born = numbers!(u64, part("born", Dtype::U64, Some(capacity))?.data());
+        if let Some(late) = born.iter().find(|&&born| born > steps) {
+            return Err(broken(&format!("a key of step {late} after {steps} steps")));
+        }
         let data = TensorData::new(numbers!(f32, keys.data()), [capacity, dim]);
         let queue = Fifo {
             capacity,
             ring: Some(Tensor::from_data(data, device)),
             ids: numbers!(u32, part("ids", Dtype::U32, Some(capacity))?.data()),
             origins: numbers!(u32, part("origins", Dtype::U32, Some(capacity))?.data()),
-            born: numbers!(u64, part("born", Dtype::U64, Some(capacity))?.data()),
+            born,
             next,
             length,
         };

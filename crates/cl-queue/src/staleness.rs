@@ -22,11 +22,48 @@ pub struct Staleness {
     /// The mean cosine with what the trained model makes of them, where another encodes the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cosine_with_model: Option<f64>,
-    /// Share of all pairs of a recent anchor and a key in which the key is of the anchor's own id.
+    /// How many of the keys are no negatives.
+    #[serde(flatten)]
+    pub shares: Shares,
+}
+
+/// Of the pairs of a recent anchor and a key of an earlier step, how many are no negatives. Anchors are the last things that
+/// joined, at most 256.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    /// Share in which the key has the anchor's own id.
     pub own_share: f64,
-    /// Share of the pairs in which the key is another positive of the anchor: in a queue of users and items, an item that the
-    /// user took.
-    pub false_negative_share: f64,
+    /// Share in which the key is another positive of the anchor: an item that the user took, a sequence that the same item
+    /// follows. None where there is no such thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_negative_share: Option<f64>,
+}
+
+impl Shares {
+    /// Of all keys; `related` is asked for two origins.
+    ///
+    /// # Cost
+    ///
+    /// 256 m calls of `related`.
+    #[must_use]
+    pub fn of<B: Backend>(kept: &Kept<B>, related: impl Fn(u32, u32) -> Option<bool>) -> Self {
+        let m = kept.ids.len();
+        let (mut pairs, mut own, mut known, mut positive) = (0_u64, 0_u64, false, 0_u64);
+        for anchor in m.saturating_sub(256)..m {
+            // Whatever joined with the anchor was no key of it yet.
+            for key in (0..m).filter(|&key| kept.ages[key] > kept.ages[anchor]) {
+                pairs += 1;
+                if kept.ids[anchor] == kept.ids[key] {
+                    own += 1;
+                } else if let Some(related) = related(kept.origins[anchor], kept.origins[key]) {
+                    known = true;
+                    positive += u64::from(related);
+                }
+            }
+        }
+        let share = |count: u64| count as f64 / pairs.max(1) as f64;
+        Self { own_share: share(own), false_negative_share: known.then(|| share(positive)) }
+    }
 }
 
 /// At most `most` of the keys, evenly spread over their ages.
@@ -41,6 +78,7 @@ pub fn thin<B: Backend>(kept: &Kept<B>, most: usize) -> Kept<B> {
     let rows = Tensor::<B, 1, Int>::from_data(&rows[..], &kept.vectors.device());
     Kept {
         name: kept.name.clone(),
+        direction: kept.direction,
         vectors: kept.vectors.clone().select(0, rows),
         ids: chosen.iter().map(|&row| kept.ids[row]).collect(),
         origins: chosen.iter().map(|&row| kept.origins[row]).collect(),
@@ -60,12 +98,11 @@ fn mean(values: &[f64]) -> f64 {
 
 impl Staleness {
     /// Of keys, beside what their encoder (`now`) and, if that is another, the trained model make of the same origins, all
-    /// `[m, d]` without a tape. `related(anchor, key)` tells whether the id of a key is a positive of an anchor's; anchors are
-    /// the last ids that joined, at most 256. `None` if there is no key.
+    /// `[m, d]` without a tape. `None` if there is no key.
     ///
     /// # Cost
     ///
-    /// O(m d), and 256 m calls of `related`.
+    /// O(m d)
     ///
     /// # Panics
     ///
@@ -75,7 +112,7 @@ impl Staleness {
         kept: &Kept<B>,
         now: Tensor<B, 2>,
         model: Option<Tensor<B, 2>>,
-        related: impl Fn(u32, u32) -> bool,
+        shares: Shares,
     ) -> Option<Self> {
         let m = kept.ids.len();
         if m == 0 {
@@ -86,11 +123,6 @@ impl Staleness {
         let quarter = |at: usize| mean(&cosine[m * (3 - at) / 4..m * (4 - at) / 4]);
         let mut ages = kept.ages.clone();
         ages.sort_unstable();
-        let anchors = &kept.ids[m.saturating_sub(256)..];
-        let share = |counts: &dyn Fn(u32, u32) -> bool| {
-            let of = |&anchor: &u32| kept.ids.iter().filter(|&&key| counts(anchor, key)).count();
-            anchors.iter().map(of).sum::<usize>() as f64 / (anchors.len() * m) as f64
-        };
         Some(Self {
             keys: m,
             age_mean: ages.iter().sum::<u64>() as f64 / m as f64,
@@ -98,8 +130,7 @@ impl Staleness {
             cosine: mean(&cosine),
             cosine_by_age: std::array::from_fn(quarter),
             cosine_with_model: model.map(|model| mean(&cosines(kept.vectors.clone(), model))),
-            own_share: share(&|anchor, key| anchor == key),
-            false_negative_share: share(&|anchor, key| anchor != key && related(anchor, key)),
+            shares,
         })
     }
 }
@@ -107,6 +138,8 @@ impl Staleness {
 #[cfg(test)]
 mod tests {
     use burn::backend::Flex;
+
+    use cl_core::negatives::Direction;
 
     use super::*;
 
@@ -118,6 +151,7 @@ mod tests {
     fn kept() -> Kept<Flex> {
         Kept {
             name: "user".into(),
+            direction: Direction::AToB,
             vectors: rows(&[0.0, 0.0, 0.0, 0.0]).mul_scalar(3.0),
             ids: [5, 6, 5, 7].into(),
             origins: [5, 6, 5, 7].into(),
@@ -130,14 +164,16 @@ mod tests {
         // Cosines 0, 0.5, 1, 1, oldest first; with the model all 0.5.
         let third = std::f32::consts::FRAC_PI_3;
         let now = rows(&[std::f32::consts::FRAC_PI_2, third, 0.0, 0.0]);
-        let found = Staleness::of(&kept(), now, Some(rows(&[third; 4])), |a, b| a == 7 && b == 6).unwrap();
+        let shares = Shares::of(&kept(), |a, b| (a != b).then_some(a == 7 && b == 6));
+        let found = Staleness::of(&kept(), now, Some(rows(&[third; 4])), shares.clone()).unwrap();
         let near = |x: f64, y: f64| assert!((x - y).abs() < 1e-6, "{x} {y}");
         near(found.cosine, 2.5 / 4.0);
         found.cosine_by_age.iter().zip([1.0, 1.0, 0.5, 0.0]).for_each(|(&x, y)| near(x, y));
         near(found.cosine_with_model.unwrap(), 0.5);
         assert_eq!((found.keys, found.age_mean, found.age_quartiles), (4, 2.5, [1, 2, 3, 4]));
-        // 16 pairs: 5–5 four times, 6–6, 7–7; and 7–6.
-        assert_eq!((found.own_share, found.false_negative_share), (6.0 / 16.0, 1.0 / 16.0));
+        // With keys before them: 6–5, 5–5, 5–6, 7–5, 7–6, 7–5; of these 5–5 is its own, and 7–6 related.
+        assert_eq!((shares.own_share, shares.false_negative_share), (1.0 / 6.0, Some(1.0 / 6.0)));
+        assert_eq!(Shares::of(&kept(), |_, _| None).false_negative_share, None);
     }
 
     #[test]
@@ -157,6 +193,7 @@ mod tests {
             origins: [].into(),
             ages: vec![],
         };
-        assert!(Staleness::of(&empty, rows(&[]), None, |_, _| true).is_none());
+        let shares = Shares::of(&empty, |_, _| None);
+        assert!(Staleness::of(&empty, rows(&[]), None, shares).is_none());
     }
 }

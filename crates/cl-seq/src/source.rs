@@ -285,6 +285,13 @@ impl Source for SequenceSource {
         vec![Group { name: "sequence", rows: everyone.clone().collect(), ids, everyone, origins }]
     }
 
+    /// Instances of different users that the same item follows (the positives of DuoRec).
+    fn related(&self, anchor: u32, key: u32) -> Option<bool> {
+        let [(one, first), (other, second)] = [anchor, key].map(|instance| self.instances[instance as usize]);
+        let next = |user: u32, events: u32| self.train.of(user as usize).get(events as usize - 1);
+        (one != other).then(|| next(one, first) == next(other, second))
+    }
+
     /// What the instances read, without a mask or dropout.
     fn again(&self, origins: &[u32]) -> Request<SequenceInput> {
         let masked = matches!(self.batching.instances, Instances::Masked(_));

@@ -2,11 +2,12 @@
 
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-use cl_core::negatives::Kept;
+use cl_core::negatives::{Direction, Kept};
 use cl_core::projection::ProjectionHead;
 use cl_core::source::Source;
+use cl_core::views::Views;
 use cl_core::{Encoder, Request};
-use cl_queue::{Staleness, thin};
+use cl_queue::{Shares, Staleness, thin};
 
 use super::checkpoint::Standing;
 use super::step::Method;
@@ -19,6 +20,7 @@ const LOOKED_AT: usize = 2048;
 pub(super) fn look<B, E, S>(
     standing: &Standing<B, E>,
     method: &Method<B>,
+    views: Option<&dyn Views<S::Input>>,
     source: &S,
     epoch: f64,
 ) -> Option<serde_json::Value>
@@ -34,16 +36,22 @@ where
     let mut lines = serde_json::Map::new();
     for kept in negatives.kept() {
         let all = kept.ids.len();
-        let Kept { name, vectors, ids, origins, ages } = thin(&kept, LOOKED_AT);
-        let request = source.again(&origins);
-        let kept = Kept { name: name.clone(), vectors: vectors.inner(), ids, origins, ages };
+        let shares = Shares::of(&kept, |anchor, key| source.related(anchor, key));
+        let Kept { name, direction, vectors, ids, origins, ages } = thin(&kept, LOOKED_AT);
+        let mut request = source.again(&origins);
+        if let (Some(views), Direction::AToB) = (views, direction) {
+            request.input = views.unperturbed(&request.input);
+        }
+        let kept = Kept { name: name.clone(), direction, vectors: vectors.inner(), ids, origins, ages };
         let by_model = encoded(&model, &request);
         let (now, model) = match copy {
             Some(copy) => (encoded(copy, &request), Some(by_model)),
             None => (by_model, None),
         };
-        let found = Staleness::of(&kept, now, model, |anchor, key| source.related(anchor, key))?;
-        lines.insert(name, serde_json::to_value(Staleness { keys: all, ..found }).ok()?);
+        let found = Staleness::of(&kept, now, model, shares).map(|found| Staleness { keys: all, ..found });
+        if let Some(line) = found.and_then(|found| serde_json::to_value(found).ok()) {
+            lines.insert(name, line);
+        }
     }
     if lines.is_empty() {
         return None;

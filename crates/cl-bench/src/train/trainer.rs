@@ -162,7 +162,7 @@ where
             metrics = measured(&standing.model, &mut state, &mut standing.best)?;
             state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
         }
-        let remembered = look(&standing, &method, &source, state.epoch as f64);
+        let remembered = look(&standing, &method, views.as_deref(), &source, state.epoch as f64);
         let line = state.log_line(name, &metrics, epoch_seconds, remembered, watermark.as_deref());
         progress.epoch(&state, &metrics);
         if let Some(checkpoints) = &checkpoints {
@@ -182,7 +182,8 @@ where
         // alone and stands in no checkpoint: a run that goes on does as if there had been no end.
         let metrics = measured(&standing.model, &mut state, &mut standing.best)?;
         if let (true, Some(checkpoints)) = (state.step > 0, &checkpoints) {
-            let line = state.log_line(name, &metrics, epoch_seconds, None, watermark.as_deref());
+            let remembered = look(&standing, &method, views.as_deref(), &source, state.epoch as f64);
+            let line = state.log_line(name, &metrics, epoch_seconds, remembered, watermark.as_deref());
             checkpoints.log(&line, &mut state)?;
         }
     }

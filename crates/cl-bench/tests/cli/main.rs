@@ -7,6 +7,7 @@ mod common;
 mod endings;
 mod folder;
 mod metrics;
+mod remembered;
 
 use std::path::{Path, PathBuf};
 

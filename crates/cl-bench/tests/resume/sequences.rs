@@ -5,7 +5,7 @@ use crate::common::{Place, differences, result, succeed, traces};
 use crate::killing::{assert_whole, current, kill_when};
 
 /// Experiments of a few epochs of about 19 steps, with dropout, Adam and a contrast.
-fn experiments() -> [(&'static str, String); 3] {
+fn experiments() -> [(&'static str, String); 5] {
     let with = |name: &str, slots: &str| {
         format!(
             "name = '{name}'\n[data]\nsynthetic = {{ users = 600, items = 400, interactions = 7200 }}\n\
@@ -39,6 +39,26 @@ fn experiments() -> [(&'static str, String); 3] {
                 "[encoder]\ntype = 'bert4rec'\ndim = 16\ndropout = 0.4\n[objective]\ntype = 'cross_entropy'\n\
                  [views]\ntype = 'insert'",
             ) + "mask_last = 0.2\n",
+        ),
+        // Keys of both directions from a copy that follows ever more slowly, some of them too old.
+        (
+            "moco",
+            with(
+                "moco",
+                "[encoder]\ntype = 'sas_rec'\ndim = 16\ndropout = 0.4\n[objective]\ntype = 'bce'\n\
+                 [views]\ntype = 'one_of'\n[projection]\ntype = 'mlp'\ndim = 16\n[negatives]\ntype = 'queue'\nsize = 100\n\
+                 max_age = 2\nmomentum = { from = 0.5, to = 1.0, over = 4, shape = 'cosine' }",
+            )
+            .replace("'nt_xent'", "'info_nce'\nsymmetric = true"),
+        ),
+        (
+            "memory",
+            with(
+                "memory",
+                "[encoder]\ntype = 'gru4rec'\ndim = 16\nhidden = 16\ndropout = 0.4\n[objective]\ntype = 'bce'\n\
+                 [views]\ntype = 'crop'\n[negatives]\ntype = 'cross_batch_memory'\nsize = 70",
+            )
+            .replace("'nt_xent'", "'hard_negative'"),
         ),
     ]
 }

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{Reduction, Similarity, check, row_dot, row_lse};
-use super::{ABSENT, Contrast, KeyKind, Keys, Pair};
+use super::{Contrast, KeyKind, Keys, Pair};
 use crate::kernels::{ContrastBackend, IdMask};
 use crate::registry::{Check, Component, ensure};
 use crate::schedule::Schedule;
@@ -87,14 +87,13 @@ impl<B: ContrastBackend> Contrast<B> for InfoNceConfig {
 
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
         let prepare = |rows| self.similarity.prepare(rows);
-        let keys = pair.keys.map(prepare);
-        let (anchors, positives) = (prepare(pair.anchors), prepare(pair.positives)); // [n, d] each
-        let mask = match keys {
-            Keys::Own => self.mask_own_id,
-            Keys::Others { mask_own_id, .. } => mask_own_id,
+        let pair = Pair {
+            anchors: prepare(pair.anchors),
+            positives: prepare(pair.positives),
+            keys: pair.keys.map(prepare),
+            ..pair
         };
-        let mask = mask.then_some(pair.ids);
-        self.reduction.apply(info_nce_with_keys(anchors, positives, keys, mask, self.temperature.at(epoch)))
+        self.reduction.apply(info_nce_with_keys(pair, self.mask_own_id, self.temperature.at(epoch)))
     }
 }
 
@@ -128,39 +127,43 @@ pub fn info_nce<B: ContrastBackend>(
     reduction: Reduction,
 ) -> Tensor<B, 1> {
     let (a, b) = (similarity.prepare(a), similarity.prepare(b));
-    reduction.apply(info_nce_with_keys(a, b, Keys::Own, None, temperature))
+    let ids = (0..a.dims()[0] as u32).collect();
+    let pair = Pair { anchors: a, positives: b, ids, keys: Keys::Own };
+    reduction.apply(info_nce_with_keys(pair, false, temperature))
 }
 
-/// InfoNCE a row, `[n, d], [n, d]` → `[n]`, on rows that are already prepared (unit length for cosine).
+/// InfoNCE a row, `[n]`, of rows that are already prepared (unit length for cosine).
 ///
-/// The denominator holds the keys and the positive, the positive once. `mask` are the anchors' ids: other keys with the
-/// anchor's id are then left out of its denominator.
+/// The denominator holds the keys and the positive, the positive once and with its gradient, wherever it stands among the
+/// keys (there it may be a copy without one). Keys with the anchor's own id are left out if the keys ask for it; among the
+/// rows of the batch itself, if `mask_own_id` does.
 ///
 /// # Panics
 /// If the shapes differ.
 #[track_caller]
 #[must_use]
 pub fn info_nce_with_keys<B: ContrastBackend>(
-    anchors: Tensor<B, 2>,
-    positives: Tensor<B, 2>,
-    keys: Keys<B>,
-    mask: Option<std::sync::Arc<[u32]>>,
+    pair: Pair<B>,
+    mask_own_id: bool,
     temperature: f64,
 ) -> Tensor<B, 1> {
+    let Pair { anchors, positives, ids, keys } = pair;
     let scale = 1.0 / temperature;
     let positive = row_dot(anchors.clone(), positives.clone()).mul_scalar(scale); // [n]
-    let (keys, mask, holds_positives) = match keys {
-        Keys::Own => (positives, mask.map(|ids| IdMask { anchors: ids.clone(), keys: ids }), true),
-        Keys::Others { vectors, ids, places, .. } => {
-            let all_are_there = places.as_ref().is_some_and(|places| !places.contains(&ABSENT));
-            let some_are_there = places.filter(|_| !all_are_there);
-            let by_id = mask.map(|anchors| IdMask { anchors, keys: ids });
+    let (keys, mask, positive_is_summed) = match keys {
+        Keys::Own => {
+            let mask = mask_own_id.then(|| IdMask { anchors: ids.clone(), keys: ids });
+            let summed = mask.is_none();
+            (positives, mask, summed)
+        }
+        Keys::Others { vectors, ids: keys, mask_own_id: true, .. } => {
+            (vectors, Some(IdMask { anchors: ids, keys }), false)
+        }
+        Keys::Others { vectors, places, .. } => {
             let [m, _] = vectors.dims();
-            (vectors, by_id.or_else(|| some_are_there.map(|at| IdMask::at_places(at, m))), all_are_there)
+            (vectors, places.map(|places| IdMask::at_places(places, m)), false)
         }
     };
-    // A mask hides the positive too, which has the anchor's id.
-    let positive_is_summed = holds_positives && mask.is_none();
     let denominator = row_lse(anchors, keys, scale as f32, mask); // [n]
     let denominator =
         if positive_is_summed { denominator } else { log_add_exp(denominator, positive.clone()) };

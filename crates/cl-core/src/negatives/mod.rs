@@ -40,6 +40,8 @@ pub struct Fresh<B: Backend> {
 pub struct Kept<B: Backend> {
     /// Whose they are: the group, and the direction if there are two.
     pub name: String,
+    /// Whether they are of view b or of view a.
+    pub direction: Direction,
     /// The keys as they were encoded, oldest first, `[m, d]`.
     pub vectors: Tensor<B, 2>,
     /// Who each key is.

@@ -70,9 +70,9 @@ fn mean<B: ContrastBackend>(losses: Vec<Tensor<B, 1>>) -> Tensor<B, 1> {
 fn rows<B: ContrastBackend>(case: &Case, pairs: Vec<Pair<B>>) -> Tensor<B, 1> {
     let prepare = |rows| case.similarity.prepare(rows);
     let of = |pair: Pair<B>| {
-        let mask = case.own_id_mask.then_some(pair.ids);
         let (anchors, positives) = (prepare(pair.anchors), prepare(pair.positives));
-        info_nce_with_keys(anchors, positives, pair.keys.map(prepare), mask, case.temperature)
+        let pair = Pair { anchors, positives, keys: pair.keys.map(prepare), ids: pair.ids };
+        info_nce_with_keys(pair, case.own_id_mask, case.temperature)
     };
     mean(pairs.into_iter().map(of).collect())
 }

@@ -42,6 +42,10 @@ impl Views<GraphInput> for CrossLayerConfig {
         Perturbs { noise: true, layer: Some(self.layer), ..Perturbs::default() }
     }
 
+    fn unperturbed(&self, clean: &GraphInput) -> GraphInput {
+        clean.with_output(Output::Layer(self.layer))
+    }
+
     fn draw(&mut self, clean: &GraphInput, at: At) -> Drawn<GraphInput> {
         let noisy = clean.with_noise(Noise { key: at.step_key(), magnitude: self.noise as f32 });
         Drawn { objective: noisy.clone(), a: noisy.clone(), b: noisy.with_output(Output::Layer(self.layer)) }
