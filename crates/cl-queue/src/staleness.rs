@@ -188,6 +188,7 @@ mod tests {
     fn without_keys_there_is_nothing_to_see() {
         let empty = Kept {
             name: "user".into(),
+            direction: Direction::AToB,
             vectors: rows(&[]),
             ids: [].into(),
             origins: [].into(),

@@ -14,7 +14,7 @@ const STILL: [(&str, &str); 2] = [
     (
         "sequence",
         "[split]\ntype = 'leave_one_out'\n[encoder]\ntype = 'sas_rec'\ndim = 8\ndropout = 0.0\n\
-         [views]\ntype = 'crop'\nkeep = 0.999999\n",
+         [views]\ntype = 'mask'\nrate = 1e-6\n",
     ),
 ];
 
