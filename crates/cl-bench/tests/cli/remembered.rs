@@ -39,7 +39,7 @@ fn keys_of_a_model_that_stands_still_are_not_stale() {
         for look in looks(&place, slots, memory, 0.0, queue) {
             let cosine = look["cosine"].as_f64().unwrap();
             assert!((cosine - 1.0).abs() < 1e-5, "{queue}: {look}");
-            assert_eq!(look["keys"].as_u64().unwrap() <= 150, true, "{look}");
+            assert!(look["keys"].as_u64().unwrap() <= 150, "{look}");
             assert!(look["age_quartiles"][3].as_u64().unwrap() <= 2, "{look}");
             assert!(look.get("cosine_with_model").is_none(), "{look}");
         }
