@@ -74,11 +74,16 @@ fn logits(tile: &mut [f32], rows: Matrix<'_>, keys: Matrix<'_>, scale: f32, ids:
     let strides = [d as isize, 1];
     multiply(tile, [rows.rows, keys.rows, d], rows.data, strides, keys.data, [1, d as isize], scale, false);
     if let Some((row_ids, key_ids)) = ids {
-        for (row, id) in tile.chunks_exact_mut(keys.rows).zip(row_ids) {
-            for (logit, key) in row.iter_mut().zip(key_ids) {
-                if id == key {
-                    *logit = f32::NEG_INFINITY;
-                }
+        hide(tile, row_ids, key_ids);
+    }
+}
+
+simd! {
+    /// −∞ where the ids agree.
+    fn hide(tile: &mut [f32], row_ids: &[u32], key_ids: &[u32]) {
+        for (row, &id) in tile.chunks_exact_mut(key_ids.len()).zip(row_ids) {
+            for (logit, &key) in row.iter_mut().zip(key_ids) {
+                *logit = if id == key { f32::NEG_INFINITY } else { *logit };
             }
         }
     }
