@@ -51,6 +51,45 @@ fn masks(key: StreamKey, n: usize, m: usize) -> Vec<(&'static str, Option<IdMask
     masks
 }
 
+fn unit_rows_and_their_backward<B: ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("normalize_rows on {backend}"), TOLERANCE);
+    // Above and below the 256 rows that one thread takes.
+    for (dim, n) in DIMS.into_iter().flat_map(|dim| [1, 3, 257, 600].map(|n| (dim, n))) {
+        let key = StreamKey::root(10).at(dim as u64).at(n as u64);
+        let mut numbers_of_rows = random(key.child("rows"), n * dim);
+        numbers_of_rows[..dim].fill(if n == 3 { 1e-14 } else { 0.0 }); // without direction
+        let rows = tensor::<B, 2>(&numbers_of_rows, [n, dim]);
+        let grad = tensor::<B, 2>(&random(key.child("grad"), n * dim), [n, dim]);
+        let turned = |name| {
+            tensor::<B, 2>(&random(key.child(name), (n + 2) * dim), [dim, n + 2])
+                .slice([0..dim, 1..n + 1])
+                .transpose() // [n, dim], not contiguous
+        };
+        for (rows, grad) in
+            [(rows.clone(), grad.clone()), (turned("rows"), turned("grad")), (rows, turned("grad"))]
+        {
+            let before = [bits(rows.clone()), bits(grad.clone())];
+            let name = format!("{n} rows of {dim}");
+            let of = |normalize: fn(_) -> _| numbers::<B, 2>(normalize(primitive(rows.clone())));
+            worst.check(&of(B::normalize_rows), &of(portable::normalize_rows::<B>), &name);
+            let of = |backward: fn(_, _) -> _| {
+                numbers::<B, 2>(backward(primitive(rows.clone()), primitive(grad.clone())))
+            };
+            let found = of(B::normalize_rows_backward);
+            if dim == 1 {
+                // The gradient of a sign is 0; what is found is what rounding leaves of g / ‖x‖.
+                for ((found, x), g) in found.iter().zip(values(rows.clone())).zip(values(grad.clone())) {
+                    assert!(found.abs() <= 1e-6 * (g / x).abs().min(f64::MAX), "{name}: {found}");
+                }
+                continue;
+            }
+            worst.check(&found, &of(portable::normalize_rows_backward::<B>), &name);
+            // The kernels write in place where they may.
+            assert_eq!([bits(rows), bits(grad)], before);
+        }
+    }
+}
+
 fn row_lse_and_its_backward<B: ContrastBackend>(backend: &str) {
     let mut forward = Worst::new(format!("row_lse on {backend}"), TOLERANCE);
     let mut backward = Worst::new(format!("row_lse_backward on {backend}"), TOLERANCE);
@@ -240,6 +279,7 @@ fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend
 }
 
 on_each_backend!(
+    unit_rows_and_their_backward,
     row_lse_and_its_backward,
     transposed_inputs,
     a_number_that_is_none_is_seen,

@@ -3,6 +3,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use cl_core::contrast::{normalize_rows, row_dot};
+use cl_core::kernels::ContrastBackend;
 use cl_core::negatives::Kept;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,7 @@ impl Shares {
     ///
     /// 256 m calls of `related`.
     #[must_use]
-    pub fn of<B: Backend>(kept: &Kept<B>, related: impl Fn(u32, u32) -> Option<bool>) -> Self {
+    pub fn of<B: ContrastBackend>(kept: &Kept<B>, related: impl Fn(u32, u32) -> Option<bool>) -> Self {
         let m = kept.ids.len();
         let (mut pairs, mut own, mut known, mut positive) = (0_u64, 0_u64, false, 0_u64);
         for anchor in m.saturating_sub(256)..m {
@@ -87,7 +88,7 @@ pub fn thin<B: Backend>(kept: &Kept<B>, most: usize) -> Kept<B> {
 }
 
 /// The cosine of each pair of rows.
-fn cosines<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Vec<f64> {
+fn cosines<B: ContrastBackend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Vec<f64> {
     let cosines = row_dot(normalize_rows(a), normalize_rows(b)).into_data().convert::<f64>();
     cosines.as_slice::<f64>().map(<[f64]>::to_vec).unwrap_or_default()
 }
@@ -108,7 +109,7 @@ impl Staleness {
     ///
     /// If the shapes differ.
     #[must_use]
-    pub fn of<B: Backend>(
+    pub fn of<B: ContrastBackend>(
         kept: &Kept<B>,
         now: Tensor<B, 2>,
         model: Option<Tensor<B, 2>>,

@@ -27,7 +27,7 @@ pub enum Similarity {
 impl Similarity {
     /// Rows whose dot product is the similarity, `[n, d]` → `[n, d]`.
     #[must_use]
-    pub fn prepare<B: Backend>(self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub fn prepare<B: ContrastBackend>(self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         match self {
             Self::Cosine => normalize_rows(rows),
             Self::Dot => rows,
@@ -64,14 +64,8 @@ impl Reduction {
 /// A row no longer than 1e-12 has no direction: it becomes zero, and its gradient is zero. (PyTorch's `normalize` divides
 /// by 1e-12 there, and so does its gradient.)
 #[must_use]
-pub fn normalize_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
-    let squares = (rows.clone() * rows.clone()).sum_dim(1); // [n, 1]
-    let without_direction = squares.clone().lower_equal_elem(1e-24);
-    // The floor keeps the gradient of the root finite where the mask will hide it. Not `recip`: on burn-ndarray it is the
-    // processor's estimate, wrong by 6e-5.
-    let norms = squares.clone().clamp_min(1e-24).sqrt(); // [n, 1]
-    let inverse = (squares.ones_like() / norms).mask_fill(without_direction, 0.0); // [n, 1]
-    rows * inverse
+pub fn normalize_rows<B: ContrastBackend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    Tensor::from_primitive(TensorPrimitive::Float(B::normalize_rows(rows.into_primitive().tensor())))
 }
 
 /// The dot product of each pair of rows, `[n, d], [n, d]` → `[n]`.

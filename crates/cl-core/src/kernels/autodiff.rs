@@ -1,4 +1,4 @@
-//! The hand-written backward of [`ContrastBackend::row_lse`].
+//! The hand-written backward of [`ContrastBackend`]'s operations.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -42,7 +42,28 @@ impl<B: ContrastBackend> Backward<B, 2> for RowLse {
     }
 }
 
+#[derive(Debug)]
+struct NormalizeRows;
+
+impl<B: ContrastBackend> Backward<B, 1> for NormalizeRows {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(rows)] = ops.parents {
+            grads.register::<B>(rows.id, B::normalize_rows_backward(ops.state, grad));
+        }
+    }
+}
+
 impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, C> {
+    fn normalize_rows(rows: FloatTensor<Self>) -> FloatTensor<Self> {
+        match NormalizeRows.prepare::<C>([rows.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(rows.primitive.clone(), B::normalize_rows(rows.primitive)),
+            OpsKind::UnTracked(prep) => prep.finish(B::normalize_rows(rows.primitive)),
+        }
+    }
+
     fn row_lse(
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,

@@ -31,8 +31,25 @@ impl IdMask {
     }
 }
 
-/// The streaming log-sum-exp that every contrastive loss calls.
+/// A row no longer than this has no direction.
+pub(crate) const SHORTEST: f32 = 1e-12;
+
+/// What every contrastive loss calls: unit rows and the streaming log-sum-exp.
 pub trait ContrastBackend: Backend {
+    /// `rows_i / ‖rows_i‖₂`, and 0 for a row no longer than 1e-12; `[n, d]` → `[n, d]`.
+    ///
+    /// A kernel keeps nothing for the backward pass but the rows; the portable body, taped operation by operation,
+    /// would keep several copies of them.
+    fn normalize_rows(rows: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::normalize_rows::<Self>(rows)
+    }
+
+    /// The gradient of [`normalize_rows`](Self::normalize_rows), with the unit row u and the gradient g of it:
+    /// `(g − u ⟨u, g⟩) / ‖rows_i‖₂`, and 0 for a row no longer than 1e-12; `[n, d], [n, d]` → `[n, d]`.
+    fn normalize_rows_backward(rows: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::normalize_rows_backward::<Self>(rows, grad)
+    }
+
     /// `out_i = log Σ_j exp(scale · ⟨anchors_i, keys_j⟩)` over the keys that `mask` leaves to anchor i; −∞ if none.
     ///
     /// Shapes: anchors `[n, d]`, keys `[m, d]` → `[n]`. The portable body holds the `n × m` logits; the host kernels

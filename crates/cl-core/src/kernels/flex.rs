@@ -26,6 +26,25 @@ fn tensor<const D: usize>(data: Vec<f32>, shape: [usize; D]) -> FlexTensor {
 }
 
 impl ContrastBackend for Flex {
+    fn normalize_rows(rows: FlexTensor) -> FlexTensor {
+        if rows.dtype() != DType::F32 {
+            return portable::normalize_rows::<Self>(rows);
+        }
+        let mut rows = whole(rows);
+        let d = rows.layout().shape()[1];
+        host::normalize_rows(rows.storage_mut(), d);
+        rows
+    }
+
+    fn normalize_rows_backward(rows: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        if rows.dtype() != DType::F32 {
+            return portable::normalize_rows_backward::<Self>(rows, grad);
+        }
+        let (rows, mut grad) = (contiguous(rows), whole(grad));
+        host::normalize_rows_backward(matrix(&rows), grad.storage_mut());
+        grad
+    }
+
     fn row_lse(anchors: FlexTensor, keys: FlexTensor, scale: f32, mask: Option<IdMask>) -> FlexTensor {
         if anchors.dtype() != DType::F32 {
             return portable::row_lse::<Self>(anchors, keys, scale, mask);

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::backend::{AdamStep, IdMask};
+use super::backend::{AdamStep, IdMask, SHORTEST};
 use crate::simd;
 use crate::simd::exp;
 
@@ -23,6 +23,70 @@ impl<'a> Matrix<'a> {
             columns: self.columns,
         }
     }
+}
+
+simd! {
+    /// Turns rows to unit length in place.
+    fn normalize_chunk(rows: &mut [f32], d: usize) {
+        for row in rows.chunks_exact_mut(d) {
+            let inverse = inverse_norm(row);
+            for value in row {
+                *value *= inverse;
+            }
+        }
+    }
+}
+
+simd! {
+    /// Turns the gradients of unit rows into those of the rows, in place.
+    fn normalize_backward_chunk(rows: &[f32], grads: &mut [f32], d: usize) {
+        for (row, grad) in rows.chunks_exact(d).zip(grads.chunks_exact_mut(d)) {
+            let inverse = inverse_norm(row);
+            let along = inverse * dot(row, grad);
+            for (grad, value) in grad.iter_mut().zip(row) {
+                *grad = (*grad - inverse * *value * along) * inverse;
+            }
+        }
+    }
+}
+
+/// `1 / ‖row‖₂`, 0 where the row has no direction.
+#[inline(always)]
+fn inverse_norm(row: &[f32]) -> f32 {
+    let squares = dot(row, row);
+    if squares <= SHORTEST * SHORTEST { 0.0 } else { 1.0 / squares.sqrt() }
+}
+
+/// The dot product in sixteen sums side by side, so that the order of additions is the same for every vector width.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; 16];
+    let (a, b) = (a.chunks_exact(16), b.chunks_exact(16));
+    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        for lane in 0..16 {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+}
+
+/// Rows that one thread normalises at once.
+const ROWS_AT_ONCE: usize = 256;
+
+/// Turns `rows`, each `d` wide, to unit length in place.
+pub(super) fn normalize_rows(rows: &mut [f32], d: usize) {
+    let d = d.max(1);
+    rows.par_chunks_mut(ROWS_AT_ONCE * d).for_each(|rows| normalize_chunk(rows, d));
+}
+
+/// Turns `grads` of unit rows into those of `rows`, in place.
+pub(super) fn normalize_rows_backward(rows: Matrix<'_>, grads: &mut [f32]) {
+    let d = rows.columns.max(1);
+    grads
+        .par_chunks_mut(ROWS_AT_ONCE * d)
+        .zip(rows.data.par_chunks(ROWS_AT_ONCE * d))
+        .for_each(|(grads, rows)| normalize_backward_chunk(rows, grads, d));
 }
 
 /// Rows and keys of a tile: 128 × 512 logits are 256 KiB and stay in the second-level cache.

@@ -29,6 +29,24 @@ where
     Q: QuantElement,
     NdArrayTensor: From<SharedArray<E>> + From<SharedArray<I>>,
 {
+    fn normalize_rows(rows: FloatTensor<Self>) -> FloatTensor<Self> {
+        if rows.dtype() != DType::F32 {
+            return portable::normalize_rows::<Self>(rows);
+        }
+        let mut rows = read::<Self>(rows);
+        host::normalize_rows(&mut rows.data, rows.shape[1]);
+        write::<Self>(rows.data, rows.shape)
+    }
+
+    fn normalize_rows_backward(rows: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if rows.dtype() != DType::F32 {
+            return portable::normalize_rows_backward::<Self>(rows, grad);
+        }
+        let (rows, mut grad) = (read::<Self>(rows), read::<Self>(grad));
+        host::normalize_rows_backward(rows.matrix(), &mut grad.data);
+        write::<Self>(grad.data, grad.shape)
+    }
+
     fn row_lse(
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,

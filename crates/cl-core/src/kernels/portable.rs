@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
 
-use super::backend::{AdamStep, IdMask};
+use super::backend::{AdamStep, IdMask, SHORTEST};
 
 fn float<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -12,6 +12,30 @@ fn float<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> 
 
 fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
+}
+
+/// `1 / ‖row‖₂`, 0 where a row has no direction; `[n, d]` → `[n, 1]`.
+fn inverse_norms<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    let squares = (rows.clone() * rows).sum_dim(1); // [n, 1]
+    let without_direction = squares.clone().lower_equal_elem(SHORTEST * SHORTEST);
+    // Not `recip`: on burn-ndarray it is the processor's estimate, wrong by 6e-5.
+    (squares.ones_like() / squares.sqrt()).mask_fill(without_direction, 0.0) // [n, 1]
+}
+
+/// See [`ContrastBackend::normalize_rows`](super::ContrastBackend::normalize_rows).
+pub fn normalize_rows<B: Backend>(rows: FloatTensor<B>) -> FloatTensor<B> {
+    let rows = float::<B, 2>(rows);
+    let inverse = inverse_norms(rows.clone()); // [n, 1]
+    primitive(rows * inverse)
+}
+
+/// See [`ContrastBackend::normalize_rows_backward`](super::ContrastBackend::normalize_rows_backward).
+pub fn normalize_rows_backward<B: Backend>(rows: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    let (rows, grad) = (float::<B, 2>(rows), float::<B, 2>(grad));
+    let inverse = inverse_norms(rows.clone()); // [n, 1]
+    let units = rows * inverse.clone(); // [n, d]
+    let along = (units.clone() * grad.clone()).sum_dim(1); // [n, 1]
+    primitive((grad - units * along) * inverse)
 }
 
 /// Scaled logits `[n, m]`, −∞ where the mask hides a key.
