@@ -119,26 +119,12 @@ fn row_lse_and_its_backward<B: ContrastBackend>(backend: &str) {
                     scale,
                     mask.clone(),
                 );
-                let (lse, mask) = (expected, mask.clone());
-                let alone = B::row_lse_backward_of_anchors(
-                    a.clone(),
-                    k.clone(),
-                    lse.clone(),
-                    grad.clone(),
-                    scale,
-                    mask.clone(),
-                );
-                let plain = portable::row_lse_backward_of_anchors::<B>(
-                    a.clone(),
-                    k.clone(),
-                    lse.clone(),
-                    grad.clone(),
-                    scale,
-                    mask.clone(),
-                );
-                let expected = portable::row_lse_backward::<B>(a, k, lse, grad, scale, mask);
-                let of = [of_anchors, alone, plain].map(|found| (found, expected.0.clone()));
-                for (found, expected) in of.into_iter().chain([(of_keys, expected.1)]) {
+                let of = |kernel: fn(_, _, _, _) -> (_, _)| kernel(a.clone(), k.clone(), scale, mask.clone());
+                let ((lse, mean), with_mean) = (of(B::row_lse_and_mean), of(portable::row_lse_and_mean::<B>));
+                forward.check(&numbers::<B, 1>(lse), &numbers::<B, 1>(expected.clone()), &name);
+                let of_portable = portable::row_lse_backward::<B>(a, k, expected, grad, scale, mask.clone());
+                let pairs = [(of_anchors, of_portable.0), (of_keys, of_portable.1), (mean, with_mean.1)];
+                for (found, expected) in pairs {
                     backward.check(&numbers::<B, 2>(found), &numbers::<B, 2>(expected), &name);
                 }
             }
@@ -158,11 +144,13 @@ fn transposed_inputs<B: ContrastBackend>(backend: &str) {
 
 fn a_number_that_is_none_is_seen<B: ContrastBackend>(_backend: &str) {
     // A run stops at NaN; a kernel that lost it would train on.
-    let mut numbers = random(StreamKey::root(13), 70 * 8);
-    numbers[3 * 8 + 2] = f64::NAN;
-    let rows = tensor::<B, 2>(&numbers, [70, 8]);
+    let mut spoilt = random(StreamKey::root(13), 70 * 8);
+    spoilt[3 * 8 + 2] = f64::NAN;
+    let rows = tensor::<B, 2>(&spoilt, [70, 8]);
     let own = values(row_lse(rows.clone(), rows.clone(), 1.0, None));
     assert!(own.iter().all(|x| x.is_nan()), "key 3 stands in every denominator: {own:?}");
+    let (lse, mean) = B::row_lse_and_mean(primitive(rows.clone()), primitive(rows.clone()), 1.0, None);
+    assert!(numbers::<B, 1>(lse).iter().chain(&numbers::<B, 2>(mean)).all(|x| x.is_nan()));
     let clean = rows.clone().slice([4..70, 0..8]);
     let of_anchor = values(row_lse(rows, clean, 1.0, None));
     for (row, value) in of_anchor.iter().enumerate() {
@@ -245,14 +233,11 @@ fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend
         let grad = tensor::<B, 1>(&random(key.child("c"), n), [n]);
         let mask = IdMask { anchors: ids(key, n, 50), keys: ids(key, m, 50) };
         let lse = row_lse(anchors.clone(), keys.clone(), 5.0, Some(mask.clone()));
-        let (of_anchors, of_keys) = B::row_lse_backward(
-            primitive(anchors.clone()),
-            primitive(keys.clone()),
-            primitive(lse.clone()),
-            primitive(grad),
-            5.0,
-            Some(mask),
-        );
+        let [a, k] = [&anchors, &keys].map(|rows| primitive(rows.clone()));
+        let (lse_again, mean) = B::row_lse_and_mean(a.clone(), k.clone(), 5.0, Some(mask.clone()));
+        let (of_anchors, of_keys) =
+            B::row_lse_backward(a, k, primitive(lse.clone()), primitive(grad), 5.0, Some(mask));
+        let units = B::normalize_rows_backward(primitive(anchors.clone()), primitive(anchors.clone()));
         let step = AdamStep {
             rate: 0.01,
             beta_1: 0.9,
@@ -268,7 +253,9 @@ fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend
         // A sum over more rows than any backend adds in one piece.
         let long = tensor::<B, 1>(&random(key.child("long"), 5_000_000), [5_000_000]);
         let wrap = |primitive| bits(Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(primitive)));
-        let mut all = vec![bits(lse), wrap(of_anchors), wrap(of_keys), bits(Reduction::Mean.apply(long))];
+        let mut all = vec![bits(lse), bits(Reduction::Mean.apply(long))];
+        all.push(bits(Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(lse_again))));
+        all.extend([mean, of_anchors, of_keys, units].map(wrap));
         all.extend(adam.map(wrap));
         all
     };

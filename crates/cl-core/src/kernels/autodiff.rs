@@ -4,6 +4,7 @@ use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
 use super::backend::{ContrastBackend, IdMask, OptimizerBackend};
@@ -24,21 +25,33 @@ impl<B: ContrastBackend> Backward<B, 2> for RowLse {
     type State = State<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let [anchors, keys] = ops.parents;
+        let parents = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
-        let State { anchors: rows, keys: columns, lse, scale, mask } = ops.state;
-        let Some(keys) = keys else {
-            if let Some(node) = anchors {
-                let of_anchors = B::row_lse_backward_of_anchors(rows, columns, lse, grad, scale, mask);
-                grads.register::<B>(node.id, of_anchors);
+        let State { anchors, keys, lse, scale, mask } = ops.state;
+        let (of_anchors, of_keys) = B::row_lse_backward(anchors, keys, lse, grad, scale, mask);
+        for (parent, grad) in parents.into_iter().zip([of_anchors, of_keys]) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, grad);
             }
-            return;
-        };
-        let (of_anchors, of_keys) = B::row_lse_backward(rows, columns, lse, grad, scale, mask);
-        if let Some(node) = anchors {
-            grads.register::<B>(node.id, of_anchors);
         }
-        grads.register::<B>(keys.id, of_keys);
+    }
+}
+
+/// [`RowLse`] of keys without a gradient: what the forward pass left makes it a product.
+#[derive(Debug)]
+struct RowLseOfAnchors;
+
+impl<B: ContrastBackend> Backward<B, 1> for RowLseOfAnchors {
+    /// The mean key of each anchor, and the scale.
+    type State = (FloatTensor<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node); // [n]
+        let (mean, scale) = ops.state;
+        let [Some(anchors)] = ops.parents else { return };
+        let rows = mean.shape()[0];
+        let grad = B::float_reshape(B::float_mul_scalar(grad, scale.into()), [rows, 1].into()); // [n, 1]
+        grads.register::<B>(anchors.id, B::float_mul(mean, grad)); // [n, d]
     }
 }
 
@@ -70,6 +83,16 @@ impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, 
         scale: f32,
         mask: Option<IdMask>,
     ) -> FloatTensor<Self> {
+        if keys.node.requirement.is_none() {
+            let keys = keys.primitive;
+            return match RowLseOfAnchors.prepare::<C>([anchors.node]).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => {
+                    let (lse, mean) = B::row_lse_and_mean(anchors.primitive, keys, scale, mask);
+                    prep.finish((mean, scale), lse)
+                }
+                OpsKind::UnTracked(prep) => prep.finish(B::row_lse(anchors.primitive, keys, scale, mask)),
+            };
+        }
         match RowLse.prepare::<C>([anchors.node.clone(), keys.node.clone()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (anchors, keys) = (anchors.primitive, keys.primitive);

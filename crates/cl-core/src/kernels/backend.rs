@@ -75,16 +75,21 @@ pub trait ContrastBackend: Backend {
         portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask)
     }
 
-    /// The gradient for the anchors alone, where the keys have none (a queue): a quarter less work.
-    fn row_lse_backward_of_anchors(
+    /// [`row_lse`](Self::row_lse), and the mean key under its softmax, for keys that have no gradient (a queue).
+    ///
+    /// ```text
+    /// mean_i = Σ_j exp(scale · ⟨anchors_i, keys_j⟩ − out_i) keys_j,   0 without any key
+    /// ```
+    ///
+    /// The gradient of `out_i` for anchor i is `scale · mean_i`: with it no logit is computed twice, a third of the work
+    /// of both passes. Shapes: anchors `[n, d]`, keys `[m, d]` → `[n]`, `[n, d]`.
+    fn row_lse_and_mean(
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
-        lse: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
         scale: f32,
         mask: Option<IdMask>,
-    ) -> FloatTensor<Self> {
-        portable::row_lse_backward_of_anchors::<Self>(anchors, keys, lse, grad, scale, mask)
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask)
     }
 }
 

@@ -73,21 +73,19 @@ impl ContrastBackend for Flex {
         (tensor(of_anchors, [a.rows, a.columns]), tensor(of_keys, [k.rows, k.columns]))
     }
 
-    fn row_lse_backward_of_anchors(
+    fn row_lse_and_mean(
         anchors: FlexTensor,
         keys: FlexTensor,
-        lse: FlexTensor,
-        grad: FlexTensor,
         scale: f32,
         mask: Option<IdMask>,
-    ) -> FlexTensor {
+    ) -> (FlexTensor, FlexTensor) {
         if anchors.dtype() != DType::F32 {
-            return portable::row_lse_backward_of_anchors::<Self>(anchors, keys, lse, grad, scale, mask);
+            return portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask);
         }
-        let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(contiguous);
-        let (a, k) = (matrix(&anchors), matrix(&keys));
-        let out = host::row_lse_backward_of_anchors(a, k, slice(&lse), slice(&grad), scale, mask.as_ref());
-        tensor(out, [a.rows, a.columns])
+        let (anchors, keys) = (contiguous(anchors), contiguous(keys));
+        let a = matrix(&anchors);
+        let (lse, mean) = host::row_lse_and_mean(a, matrix(&keys), scale, mask.as_ref());
+        (tensor(lse, [a.rows]), tensor(mean, [a.rows, a.columns]))
     }
 }
 

@@ -153,22 +153,25 @@ simd! {
     }
 }
 
+/// The largest of a row and of `start`.
+#[inline(always)]
+fn highest(row: &[f32], start: f32) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let chunks = row.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for lane in 0..16 {
+            lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
+        }
+    }
+    lanes.iter().chain(rest).fold(start, |most, &value| if value > most { value } else { most })
+}
+
 simd! {
     /// Takes a tile's logits into the running maximum and sum of each row.
     fn accumulate(tile: &[f32], keys: usize, peaks: &mut [f32], sums: &mut [f32]) {
         for ((row, peak), sum) in tile.chunks_exact(keys).zip(peaks).zip(sums) {
-            let mut lanes = [f32::NEG_INFINITY; 16];
-            let chunks = row.chunks_exact(16);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                for lane in 0..16 {
-                    lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };
-                }
-            }
-            let mut tile_peak = *peak;
-            for &value in lanes.iter().chain(rest) {
-                tile_peak = if value > tile_peak { value } else { tile_peak };
-            }
+            let tile_peak = highest(row, *peak);
             if tile_peak == f32::NEG_INFINITY {
                 // All are masked, or NaN, which no comparison sees and which must reach the loss.
                 if row.iter().any(|value| value.is_nan()) {
@@ -177,7 +180,9 @@ simd! {
                 continue;
             }
             let mut lanes = [0.0_f32; 16];
-            for chunk in row.chunks_exact(16) {
+            let chunks = row.chunks_exact(16);
+            let rest = chunks.remainder();
+            for chunk in chunks {
                 for lane in 0..16 {
                     lanes[lane] += exp(chunk[lane] - tile_peak);
                 }
@@ -188,6 +193,53 @@ simd! {
             }
             for &value in rest {
                 total += exp(value - tile_peak);
+            }
+            (*peak, *sum) = (tile_peak, total);
+        }
+    }
+}
+
+simd! {
+    /// The same, and turns the logits into `exp(logit − peak)`; `means`, `d` a row, follow the peaks.
+    fn accumulate_and_keep(
+        tile: &mut [f32],
+        keys: usize,
+        peaks: &mut [f32],
+        sums: &mut [f32],
+        means: &mut [f32],
+        d: usize,
+    ) {
+        let rows = tile.chunks_exact_mut(keys).zip(means.chunks_exact_mut(d));
+        for (((row, mean), peak), sum) in rows.zip(peaks).zip(sums) {
+            let tile_peak = highest(row, *peak);
+            if tile_peak == f32::NEG_INFINITY {
+                if row.iter().any(|value| value.is_nan()) {
+                    *sum = f32::NAN;
+                }
+                row.fill(0.0);
+                continue;
+            }
+            let mut lanes = [0.0_f32; 16];
+            let mut chunks = row.chunks_exact_mut(16);
+            for chunk in &mut chunks {
+                for lane in 0..16 {
+                    chunk[lane] = exp(chunk[lane] - tile_peak);
+                    lanes[lane] += chunk[lane];
+                }
+            }
+            let before = exp(*peak - tile_peak);
+            let mut total = *sum * before;
+            for value in lanes {
+                total += value;
+            }
+            for value in chunks.into_remainder() {
+                *value = exp(*value - tile_peak);
+                total += *value;
+            }
+            if before != 1.0 {
+                for value in mean {
+                    *value *= before;
+                }
             }
             (*peak, *sum) = (tile_peak, total);
         }
@@ -219,6 +271,53 @@ pub(super) fn row_lse(anchors: Matrix<'_>, keys: Matrix<'_>, scale: f32, mask: O
         },
     );
     out
+}
+
+/// The same, and the mean key under the softmax of every anchor: sums of keys that are scaled as the maximum rises.
+pub(super) fn row_lse_and_mean(
+    anchors: Matrix<'_>,
+    keys: Matrix<'_>,
+    scale: f32,
+    mask: Option<&IdMask>,
+) -> (Vec<f32>, Vec<f32>) {
+    let d = anchors.columns;
+    let (mut out, mut means) = (vec![0.0; anchors.rows], vec![0.0; anchors.rows * d]);
+    out.par_chunks_mut(ROWS).zip(means.par_chunks_mut(ROWS * d)).enumerate().for_each_init(
+        || vec![0.0; ROWS * KEYS],
+        |tile, (block, (out, means))| {
+            let start = block * ROWS;
+            let rows = anchors.slice(start, out.len());
+            let mut peaks = [f32::NEG_INFINITY; ROWS];
+            let mut sums = [0.0_f32; ROWS];
+            for first in (0..keys.rows).step_by(KEYS) {
+                let keys = keys.slice(first, KEYS.min(keys.rows - first));
+                let tile = &mut tile[..rows.rows * keys.rows];
+                let ids =
+                    mask.map(|mask| (&mask.anchors[start..][..rows.rows], &mask.keys[first..][..keys.rows]));
+                logits(tile, rows, keys, scale, ids);
+                accumulate_and_keep(tile, keys.rows, &mut peaks, &mut sums, means, d);
+                let strides = [keys.rows as isize, 1];
+                multiply(
+                    means,
+                    [rows.rows, d, keys.rows],
+                    tile,
+                    strides,
+                    keys.data,
+                    [d as isize, 1],
+                    1.0,
+                    true,
+                );
+            }
+            for (((out, mean), peak), sum) in
+                out.iter_mut().zip(means.chunks_exact_mut(d)).zip(peaks).zip(sums)
+            {
+                *out = if sum == 0.0 { f32::NEG_INFINITY } else { peak + sum.ln() };
+                let inverse = if sum == 0.0 { 0.0 } else { 1.0 / sum };
+                mean.iter_mut().for_each(|value| *value *= inverse);
+            }
+        },
+    );
+    (out, means)
 }
 
 simd! {
@@ -288,37 +387,6 @@ pub(super) fn row_lse_backward(
         });
     }
     (of_anchors, of_keys)
-}
-
-/// The gradient of [`row_lse`] for the anchors alone: no buffer beside it, since no thread adds to another's rows.
-pub(super) fn row_lse_backward_of_anchors(
-    anchors: Matrix<'_>,
-    keys: Matrix<'_>,
-    lse: &[f32],
-    grad: &[f32],
-    scale: f32,
-    mask: Option<&IdMask>,
-) -> Vec<f32> {
-    let d = anchors.columns;
-    let mut out = vec![0.0; anchors.rows * d];
-    out.par_chunks_mut(ROWS * d).enumerate().for_each_init(
-        || vec![0.0; ROWS * KEYS],
-        |tile, (block, out)| {
-            let (start, count) = (block * ROWS, out.len() / d);
-            let rows = anchors.slice(start, count);
-            for first in (0..keys.rows).step_by(KEYS) {
-                let keys = keys.slice(first, KEYS.min(keys.rows - first));
-                let tile = &mut tile[..count * keys.rows];
-                let ids =
-                    mask.map(|mask| (&mask.anchors[start..][..count], &mask.keys[first..][..keys.rows]));
-                logits(tile, rows, keys, scale, ids);
-                weigh(tile, keys.rows, &lse[start..][..count], &grad[start..][..count], scale);
-                let strides = [keys.rows as isize, 1];
-                multiply(out, [count, d, keys.rows], tile, strides, keys.data, [d as isize, 1], 1.0, true);
-            }
-        },
-    );
-    out
 }
 
 simd! {

@@ -85,21 +85,19 @@ where
         (write::<Self>(of_anchors, anchors.shape), write::<Self>(of_keys, keys.shape))
     }
 
-    fn row_lse_backward_of_anchors(
+    fn row_lse_and_mean(
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
-        lse: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
         scale: f32,
         mask: Option<IdMask>,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         if anchors.dtype() != DType::F32 {
-            return portable::row_lse_backward_of_anchors::<Self>(anchors, keys, lse, grad, scale, mask);
+            return portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask);
         }
-        let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(read::<Self>);
-        let (a, k) = (anchors.matrix(), keys.matrix());
-        let out = host::row_lse_backward_of_anchors(a, k, &lse.data, &grad.data, scale, mask.as_ref());
-        write::<Self>(out, anchors.shape)
+        let (anchors, keys) = (read::<Self>(anchors), read::<Self>(keys));
+        let (lse, mean) = host::row_lse_and_mean(anchors.matrix(), keys.matrix(), scale, mask.as_ref());
+        let length = lse.len();
+        (write::<Self>(lse, vec![length]), write::<Self>(mean, anchors.shape))
     }
 }
 

@@ -89,17 +89,17 @@ pub fn row_lse_backward<B: Backend>(
     (primitive(of_anchors), primitive(of_keys))
 }
 
-/// See [`ContrastBackend::row_lse_backward_of_anchors`](super::ContrastBackend::row_lse_backward_of_anchors).
-pub fn row_lse_backward_of_anchors<B: Backend>(
+/// See [`ContrastBackend::row_lse_and_mean`](super::ContrastBackend::row_lse_and_mean); holds `n × m` numbers.
+pub fn row_lse_and_mean<B: Backend>(
     anchors: FloatTensor<B>,
     keys: FloatTensor<B>,
-    lse: FloatTensor<B>,
-    grad: FloatTensor<B>,
     scale: f32,
     mask: Option<IdMask>,
-) -> FloatTensor<B> {
-    let weights = weights::<B>(anchors, keys.clone(), lse, grad, scale, mask); // [n, m]
-    primitive(weights.matmul(float(keys))) // [n, d]
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let lse = row_lse::<B>(anchors.clone(), keys.clone(), scale, mask.clone());
+    let share = primitive(float::<B, 1>(lse.clone()).ones_like().div_scalar(scale)); // [n]
+    let weights = weights::<B>(anchors, keys.clone(), lse.clone(), share, scale, mask); // [n, m], rows of sum 1
+    (lse, primitive(weights.matmul(float(keys)))) // [n], [n, d]
 }
 
 /// `scale · grad_i · exp(logit_ij − lse_i)`, `[n, m]`.
