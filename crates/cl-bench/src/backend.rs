@@ -61,22 +61,3 @@ pub fn on_backend<O: OnBackend>(name: &str, work: O) -> Option<O::Output> {
         _ => None,
     }
 }
-
-/// Whether the device answers: GPU backends find out only when they are first used, and then on a thread of their own.
-///
-/// # Errors
-///
-/// What the device said.
-pub(crate) fn probe<B: TrainBackend>(device: &B::Device) -> Result<(), String> {
-    let touch = || {
-        let one = burn::tensor::Tensor::<B, 1>::ones([1], device).add_scalar(1.0);
-        B::sync(device).map_err(|error| format!("{error:?}"))?;
-        let sum = one.into_data().convert::<f32>().to_vec::<f32>();
-        if sum.is_ok_and(|sum| sum == [2.0]) { Ok(()) } else { Err("it computed 1 + 1 wrong".to_string()) }
-    };
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(touch));
-    std::panic::set_hook(hook);
-    answer.unwrap_or_else(|_| Err("no device, driver or runtime library was found".to_string()))
-}

@@ -97,6 +97,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>, catalogue: &impl
     }
 }
 
-fn report(error: Error) {
+/// Tells an error on standard error.
+pub(crate) fn report(error: Error) {
     eprintln!("{:?}", miette::Report::new(error));
 }

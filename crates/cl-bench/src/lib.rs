@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod components;
 pub mod config;
+mod device;
 mod encoders;
 mod error;
 mod evaluate;

@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::backend::Backend;
 use cl_core::Schedule;
 use cl_core::contrast::{Contrast, KeyKind, Pair, normalize_rows, row_dot};
 use cl_core::kernels::ContrastBackend;
@@ -66,7 +65,7 @@ impl<B: ContrastBackend> Contrast<B> for TripletConfig {
 }
 
 /// `mean_i 1/(n−1) Σ_{j≠i} max(0, m + cos(a_i, b_j) − cos(a_i, b_i))`, `[n, d], [n, d]` → `[1]`; O(n²) memory.
-fn triplet<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>, margin: f64) -> Tensor<B, 1> {
+fn triplet<B: ContrastBackend>(a: Tensor<B, 2>, b: Tensor<B, 2>, margin: f64) -> Tensor<B, 1> {
     let [n, _] = a.dims();
     let (a, b) = (normalize_rows(a), normalize_rows(b));
     let own = row_dot(a.clone(), b.clone()).reshape([n, 1]); // [n, 1]

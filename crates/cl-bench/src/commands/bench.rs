@@ -54,7 +54,7 @@ impl<C: Catalogue> OnBackend for Bench<'_, C> {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<(), Error> {
         let Self { args, text, catalogue } = self;
-        super::check_device::<B>(&device)?;
+        crate::device::check::<B::InnerBackend>(&device)?;
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
         let LoadedSplit { split, among, seconds: load, .. } = load_split(&experiment, &args.data.path())?;
         let Experiment { encoder, training, evaluate, seed, .. } = experiment;

@@ -9,7 +9,6 @@ pub(crate) mod show;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::backend::{TrainBackend, probe};
 use crate::config::{DeviceConfig, Text};
 use crate::error::Error;
 
@@ -41,14 +40,4 @@ fn use_threads(threads: usize) -> Result<(), Error> {
     // handing over to a sleeping thread each time costs more than some kernels.
     let built = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global();
     built.map_err(|error| Error::other(format!("cannot start {threads} threads: {error}")))
-}
-
-/// Refuses a backend whose device does not answer, before anything depends on it.
-fn check_device<B: TrainBackend>(device: &B::Device) -> Result<(), Error> {
-    probe::<B>(device).map_err(|why| {
-        Error::with_help(
-            format!("backend {} has no usable device: {why}", B::name(device)),
-            "set device.backend = \"flex\" to run on the processor",
-        )
-    })
 }

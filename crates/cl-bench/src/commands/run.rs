@@ -69,7 +69,7 @@ impl<C: Catalogue> OnBackend for Run<'_, C> {
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<(), Error> {
         let Self { args, text, catalogue } = self;
         let started = Instant::now();
-        super::check_device::<B>(&device)?;
+        crate::device::check::<B::InnerBackend>(&device)?;
         let experiment = Experiment::<B>::read(text, &catalogue.components())?;
         let loaded = load(&experiment, args)?;
         let split = &loaded.split;

@@ -17,7 +17,8 @@ use cl_core::StreamKey;
 use cl_core::negatives::Negatives;
 use serde::{Deserialize, Serialize};
 
-use super::step::{Losses, Model};
+use super::losses::Losses;
+use super::step::Model;
 use super::trainer::{Adaptor, KeyEncoder};
 use crate::backend::TrainBackend;
 use crate::error::Error;
@@ -53,9 +54,13 @@ pub(super) struct State {
 
 impl State {
     /// Counts a step.
-    pub(super) fn add(&mut self, losses: &Losses) {
+    pub(super) fn advance(&mut self) {
         self.step += 1;
         self.steps += 1;
+    }
+
+    /// Takes the losses of a step.
+    pub(super) fn add(&mut self, losses: &Losses) {
         self.in_sums += 1;
         self.last_loss = losses.total;
         self.sums.total += losses.total;

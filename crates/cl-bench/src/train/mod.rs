@@ -3,6 +3,7 @@
 mod checkpoint;
 mod clock;
 mod feed;
+mod losses;
 mod progress;
 mod remembered;
 mod step;

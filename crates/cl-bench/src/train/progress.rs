@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::checkpoint::State;
-use super::step::Losses;
+use super::losses::Losses;
 
 /// A bar on a terminal, plain lines elsewhere, or nothing.
 pub struct Progress {

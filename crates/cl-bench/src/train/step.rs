@@ -14,22 +14,10 @@ use cl_core::views::{At, Drawn, Views};
 use cl_core::{Encoder, Request, Rows, Schedule};
 
 use super::clock::Clock;
+use super::losses::Losses;
 use super::trainer::{Adaptor, KeyEncoder};
 use crate::backend::TrainBackend;
 use crate::config::Contrasting;
-
-/// The loss of a step in parts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Losses {
-    /// The sum that is minimised.
-    pub(super) total: f64,
-    /// The recommendation objective.
-    pub(super) objective: f64,
-    /// The contrast, before its weight.
-    pub(super) contrast: f64,
-    /// The L2 penalty.
-    pub(super) l2: f64,
-}
 
 /// An encoder and the head before the contrast.
 pub(super) type Model<B, E> = (E, ProjectionHead<B>);
@@ -82,7 +70,8 @@ struct Contrasted {
 
 /// Draws the views, encodes once, adds up the losses, and takes the optimizer's step.
 ///
-/// `epoch` counts fractions, for schedules. Also returned: when the forward and the backward pass were done.
+/// `epoch` counts fractions, for schedules. Also returned: the [`Losses`] on the device, and when the forward and the
+/// backward pass were done; on a GPU, when they were asked for.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn step<B, E, S>(
     model: Model<B, E>,
@@ -95,7 +84,7 @@ pub(super) fn step<B, E, S>(
     at: At,
     epoch: f64,
     clock: Clock,
-) -> (Model<B, E>, Losses, [f64; 2])
+) -> (Model<B, E>, Tensor<B::InnerBackend, 1>, [f64; 2])
 where
     B: TrainBackend,
     E: Encoder<B, Input = S::Input> + AutodiffModule<B>,
@@ -173,12 +162,8 @@ where
     };
     let weight = method.contrast.as_ref().map_or(0.0, |contrasting| contrasting.contrast.weight().at(epoch));
     let total = of_objective.clone() + of_contrast.clone().mul_scalar(weight) + of_l2.clone();
-    let losses = Losses {
-        total: number(total.clone()),
-        objective: number(of_objective),
-        contrast: number(of_contrast),
-        l2: number(of_l2),
-    };
+    let losses =
+        Losses::on_device([&total, &of_objective, &of_contrast, &of_l2].map(|loss| loss.clone().inner()));
     drop((answers, keys));
 
     let forward_done = clock.now();
@@ -201,12 +186,6 @@ fn log_q<B: TrainBackend, S: Source>(
     let values = source.log_q(batch);
     let k = values.len() / n.max(1);
     Tensor::from_data(TensorData::new(values, [n, k]), device)
-}
-
-/// The number in a loss.
-fn number<B: TrainBackend>(loss: Tensor<B, 1>) -> f64 {
-    let data = loss.into_data().convert::<f32>();
-    data.as_slice::<f32>().map_or(f64::NAN, |values| f64::from(values[0]))
 }
 
 /// Asks for users, positives and sampled negatives.

@@ -12,8 +12,9 @@ use cl_queue::MomentumEncoder;
 
 use super::checkpoint::{Checkpoints, Standing, State, stable_ids};
 use super::feed::Feed;
+use super::losses::{Losses, Unread};
 use super::remembered::look;
-use super::step::{Losses, Method, Model, step};
+use super::step::{Method, Model, step};
 use super::{Session, Timing, Trained};
 use crate::backend::TrainBackend;
 use crate::config::{Select, Training};
@@ -114,6 +115,8 @@ where
     let name = if config.select == Select::Test { "test" } else { "valid" };
     let watermark = evaluate.watermark(Some(config.select));
     let mut epoch_seconds = 0.0;
+    // Of the steps whose losses are not read yet.
+    let (mut unread, mut spent) = (Unread::<B::InnerBackend>::new(&device), 0.0);
     while !state.stopped && (state.epoch as usize) < config.epochs && state.steps < limit {
         epoch_seconds = 0.0;
         while state.step < steps && state.steps < limit {
@@ -140,14 +143,27 @@ where
             for (all, phase) in timing.phases.iter_mut().zip(phases) {
                 all.push(phase);
             }
-            timing.steps.push(done - started);
-            epoch_seconds += done - started;
-            check_loss(&losses, &state)?;
-            state.add(&losses);
-            progress.step(&state, &losses);
-            if let Some(checkpoints) = &checkpoints
-                && state.steps.is_multiple_of(config.checkpoint_every as u64)
-            {
+            state.advance();
+            unread.push(losses);
+            spent += done - started;
+            let save =
+                checkpoints.as_ref().filter(|_| state.steps.is_multiple_of(config.checkpoint_every as u64));
+            let last = state.step == steps || state.steps == limit;
+            if !unread.is_due() && save.is_none() && !last {
+                continue;
+            }
+            let read = unread.read();
+            spent += clock.now() - done;
+            timing.steps.extend(read.iter().map(|_| spent / read.len() as f64));
+            epoch_seconds += std::mem::take(&mut spent);
+            for (losses, ago) in read.iter().zip((0..read.len() as u64).rev()) {
+                check_loss(losses, &state, ago)?;
+                state.add(losses);
+            }
+            if let Some(losses) = read.last() {
+                progress.step(&state, losses);
+            }
+            if let Some(checkpoints) = save {
                 checkpoints.save(&standing, method.remembered(), &state)?;
             }
         }
@@ -233,8 +249,8 @@ where
     })
 }
 
-/// A loss that is not finite stops the run before it spoils anything.
-fn check_loss(losses: &Losses, state: &State) -> Result<(), Error> {
+/// A loss that is not finite stops the run before it spoils anything. `ago`: steps since it was computed.
+fn check_loss(losses: &Losses, state: &State, ago: u64) -> Result<(), Error> {
     if losses.total.is_finite() {
         return Ok(());
     }
@@ -243,7 +259,7 @@ fn check_loss(losses: &Losses, state: &State) -> Result<(), Error> {
         format!(
             "the loss is not a finite number at epoch {}, step {}: objective {objective}, contrast {contrast}, L2 {l2}",
             state.epoch + 1,
-            state.step + 1
+            state.step - ago
         ),
         "a lower optimizer.lr, a higher contrast.temperature or a smaller encoder.init_scale usually help; the last \
          checkpoint is untouched",

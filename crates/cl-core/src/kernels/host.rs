@@ -431,18 +431,7 @@ pub(super) fn adam(
     second: &mut [f32],
     step: AdamStep,
 ) {
-    let [correct_1, correct_2] = step.corrections();
-    let numbers = [
-        1.0 - step.rate * step.decoupled_decay,
-        step.coupled_decay,
-        1.0 - step.beta_1,
-        step.beta_2,
-        1.0 - step.beta_2,
-        step.rate / correct_1,
-        correct_2.sqrt(),
-        step.epsilon,
-    ]
-    .map(|number| number as f32);
+    let numbers = step.numbers();
     parameter
         .par_chunks_mut(CHUNK)
         .zip(gradient.par_chunks(CHUNK))

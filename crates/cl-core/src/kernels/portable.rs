@@ -159,4 +159,22 @@ impl AdamStep {
     pub(crate) fn corrections(&self) -> [f64; 2] {
         [self.beta_1, self.beta_2].map(|beta| 1.0 - beta.powf(self.time as f64))
     }
+
+    /// What a kernel needs: what the parameter keeps, coupled decay, 1 − β₁, β₂, 1 − β₂, the size of the step, the root of
+    /// the second correction, ε.
+    #[cfg_attr(not(any(feature = "flex", feature = "ndarray", feature = "cube")), allow(dead_code))]
+    pub(crate) fn numbers(&self) -> [f32; 8] {
+        let [correct_1, correct_2] = self.corrections();
+        [
+            1.0 - self.rate * self.decoupled_decay,
+            self.coupled_decay,
+            1.0 - self.beta_1,
+            self.beta_2,
+            1.0 - self.beta_2,
+            self.rate / correct_1,
+            correct_2.sqrt(),
+            self.epsilon,
+        ]
+        .map(|number| number as f32)
+    }
 }

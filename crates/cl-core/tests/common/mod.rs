@@ -103,6 +103,14 @@ macro_rules! on_each_backend {
         mod ndarray {
             $(#[test] fn $check() { super::$check::<burn_ndarray::NdArray<f32>>("ndarray"); })*
         }
+        #[cfg(feature = "wgpu")]
+        mod wgpu {
+            $(#[test] fn $check() { super::$check::<burn::backend::Wgpu>("wgpu"); })*
+        }
+        #[cfg(feature = "cuda")]
+        mod cuda {
+            $(#[test] fn $check() { super::$check::<burn::backend::Cuda>("cuda"); })*
+        }
     };
 }
 pub(crate) use on_each_backend;

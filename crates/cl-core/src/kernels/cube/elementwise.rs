@@ -1,0 +1,132 @@
+//! One pass over a table: Adam, and the step of a copy that follows it. One unit a number.
+
+use burn::tensor::Shape;
+use burn::tensor::ops::FloatTensorOps;
+use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
+use cubecl::prelude::*;
+
+use super::launch::{addresses, room, spread};
+use crate::kernels::backend::AdamStep;
+
+const UNITS: u32 = 256;
+
+#[cube(launch_unchecked, address_type = "dynamic")]
+fn adam_kernel(
+    parameter: &Tensor<f32>,
+    gradient: &Tensor<f32>,
+    first: &Tensor<f32>,
+    second: &Tensor<f32>,
+    parameter_out: &mut Tensor<f32>,
+    first_out: &mut Tensor<f32>,
+    second_out: &mut Tensor<f32>,
+    keep: f32,
+    coupled: f32,
+    complement_1: f32,
+    beta_2: f32,
+    complement_2: f32,
+    step_size: f32,
+    root_2: f32,
+    epsilon: f32,
+) {
+    let at = ABSOLUTE_POS;
+    if at < parameter_out.shape(0) {
+        let theta = parameter[at];
+        let g = gradient[at] + coupled * theta;
+        let m = first[at] + complement_1 * (g - first[at]);
+        let v = beta_2 * second[at] + complement_2 * g * g;
+        first_out[at] = m;
+        second_out[at] = v;
+        parameter_out[at] = keep * theta - step_size * (m / (v.sqrt() / root_2 + epsilon));
+    }
+}
+
+#[cube(launch_unchecked, address_type = "dynamic")]
+fn lerp_kernel(from: &Tensor<f32>, to: &Tensor<f32>, out: &mut Tensor<f32>, weight: f32) {
+    let at = ABSOLUTE_POS;
+    if at < out.shape(0) {
+        out[at] = from[at] + weight * (to[at] - from[at]);
+    }
+}
+
+/// As one row without gaps.
+fn flat<R, F, I, BT>(tensor: CubeTensor<R>) -> CubeTensor<R>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    let length = tensor.meta.shape().num_elements();
+    CubeBackend::<R, F, I, BT>::float_reshape(tensor, Shape::new([length]))
+}
+
+/// See [`OptimizerBackend::adam`](crate::kernels::OptimizerBackend::adam); reads four tables and writes three.
+pub(super) fn adam<R, F, I, BT>(tables: [CubeTensor<R>; 4], step: AdamStep) -> [CubeTensor<R>; 3]
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    let shape = tables[0].meta.shape().clone();
+    let length = shape.num_elements();
+    let [parameter, gradient, first, second] = tables.map(flat::<R, F, I, BT>);
+    let out = [0, 1, 2].map(|_| room(&parameter, length));
+    let numbers = step.numbers();
+    let address = addresses(&[&parameter, &gradient, &first, &second, &out[0]]);
+    // Safety: each unit reads and writes the number at its position, which it holds against the length.
+    unsafe {
+        adam_kernel::launch_unchecked(
+            &parameter.client.clone(),
+            spread(length.div_ceil(UNITS as usize)),
+            CubeDim::new_1d(UNITS),
+            address,
+            parameter.into_tensor_arg(),
+            gradient.into_tensor_arg(),
+            first.into_tensor_arg(),
+            second.into_tensor_arg(),
+            out[0].clone().into_tensor_arg(),
+            out[1].clone().into_tensor_arg(),
+            out[2].clone().into_tensor_arg(),
+            numbers[0],
+            numbers[1],
+            numbers[2],
+            numbers[3],
+            numbers[4],
+            numbers[5],
+            numbers[6],
+            numbers[7],
+        );
+    }
+    out.map(|table| CubeBackend::<R, F, I, BT>::float_reshape(table, shape.clone()))
+}
+
+/// See [`OptimizerBackend::lerp`](crate::kernels::OptimizerBackend::lerp).
+pub(super) fn lerp<R, F, I, BT>(from: CubeTensor<R>, to: CubeTensor<R>, weight: f32) -> CubeTensor<R>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    let shape = from.meta.shape().clone();
+    let length = shape.num_elements();
+    let [from, to] = [from, to].map(flat::<R, F, I, BT>);
+    let out = room(&from, length);
+    let address = addresses(&[&from, &to, &out]);
+    // Safety: as above.
+    unsafe {
+        lerp_kernel::launch_unchecked(
+            &from.client.clone(),
+            spread(length.div_ceil(UNITS as usize)),
+            CubeDim::new_1d(UNITS),
+            address,
+            from.into_tensor_arg(),
+            to.into_tensor_arg(),
+            out.clone().into_tensor_arg(),
+            weight,
+        );
+    }
+    CubeBackend::<R, F, I, BT>::float_reshape(out, shape)
+}

@@ -1,0 +1,130 @@
+//! Kernels for GPU backends of CubeCL (CUDA, WebGPU). f32 alone; other element types take the portable body.
+//!
+//! No atomic is used, and how work is divided depends on shapes alone: the same inputs give the same bits on one device.
+//! They were run on Vulkan in software; on an NVIDIA GPU they have not been run yet.
+
+mod elementwise;
+mod gradient;
+mod launch;
+mod row_lse;
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
+
+use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use super::portable;
+use launch::rows_in_memory;
+use row_lse::Ids;
+
+/// Ids on the device.
+fn upload<R, F, I, BT>(mask: Option<&IdMask>, device: &R::Device) -> Ids<R>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    let tensor = |ids: &[u32]| {
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        let length = ids.len();
+        let data = TensorData::new(ids, [length]);
+        Tensor::<CubeBackend<R, F, I, BT>, 1, Int>::from_data(data, device).into_primitive()
+    };
+    match mask {
+        Some(mask) => Ids { anchors: tensor(&mask.anchors), keys: tensor(&mask.keys), masked: true },
+        None => Ids { anchors: tensor(&[0]), keys: tensor(&[0]), masked: false },
+    }
+}
+
+/// Whether the kernels take these tables.
+fn fits<R: CubeRuntime>(anchors: &CubeTensor<R>, keys: &CubeTensor<R>) -> bool {
+    let empty = |rows: &CubeTensor<R>| rows.meta.shape().num_elements() == 0;
+    anchors.dtype == DType::F32 && keys.dtype == DType::F32 && !empty(anchors) && !empty(keys)
+}
+
+impl<R, F, I, BT> ContrastBackend for CubeBackend<R, F, I, BT>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    fn row_lse(
+        anchors: CubeTensor<R>,
+        keys: CubeTensor<R>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> CubeTensor<R> {
+        if !fits(&anchors, &keys) {
+            return portable::row_lse::<Self>(anchors, keys, scale, mask);
+        }
+        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors.device);
+        row_lse::row_lse(&rows_in_memory(anchors), &rows_in_memory(keys), &ids, scale)
+    }
+
+    fn row_lse_backward(
+        anchors: CubeTensor<R>,
+        keys: CubeTensor<R>,
+        lse: CubeTensor<R>,
+        grad: CubeTensor<R>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> (CubeTensor<R>, CubeTensor<R>) {
+        if !fits(&anchors, &keys) {
+            return portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask);
+        }
+        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors.device);
+        let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(rows_in_memory);
+        let of_anchors = gradient::of_anchors(&anchors, &keys, &lse, &grad, &ids, scale);
+        let of_keys = gradient::of_keys(&anchors, &keys, &lse, &grad, &ids, scale);
+        (of_anchors, of_keys)
+    }
+
+    fn row_lse_and_mean(
+        anchors: CubeTensor<R>,
+        keys: CubeTensor<R>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> (CubeTensor<R>, CubeTensor<R>) {
+        if !fits(&anchors, &keys) {
+            return portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask);
+        }
+        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors.device);
+        let (anchors, keys) = (rows_in_memory(anchors), rows_in_memory(keys));
+        let lse = row_lse::row_lse(&anchors, &keys, &ids, scale);
+        // The weights of the gradient are scale · grad · softmax.
+        let share = Tensor::<Self, 1>::full([anchors.meta.shape()[0]], 1.0 / scale, &anchors.device);
+        let share = share.into_primitive().tensor();
+        let mean = gradient::of_anchors(&anchors, &keys, &lse, &share, &ids, scale);
+        (lse, mean)
+    }
+}
+
+impl<R, F, I, BT> OptimizerBackend for CubeBackend<R, F, I, BT>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    fn adam(
+        parameter: CubeTensor<R>,
+        gradient: CubeTensor<R>,
+        first: CubeTensor<R>,
+        second: CubeTensor<R>,
+        step: AdamStep,
+    ) -> [CubeTensor<R>; 3] {
+        if parameter.dtype != DType::F32 || parameter.meta.shape().num_elements() == 0 {
+            return portable::adam::<Self>(parameter, gradient, first, second, step);
+        }
+        elementwise::adam::<R, F, I, BT>([parameter, gradient, first, second], step)
+    }
+
+    fn lerp(from: CubeTensor<R>, to: CubeTensor<R>, weight: f64) -> CubeTensor<R> {
+        if from.dtype != DType::F32 || from.meta.shape().num_elements() == 0 {
+            return portable::lerp::<Self>(from, to, weight);
+        }
+        elementwise::lerp::<R, F, I, BT>(from, to, weight as f32)
+    }
+}

@@ -1,0 +1,255 @@
+//! The streaming log-sum-exp. A cube takes 64 anchors and a share of the keys, 64 at a time; each of its 16 × 16 units holds
+//! 4 × 4 logits in registers and keeps a running maximum and sum of its four rows over all keys it sees. The units of a
+//! row are joined at the end, the shares of the keys by a second kernel, both in a fixed order.
+//!
+//! Memory besides the tables: two numbers for each anchor and share of the keys.
+
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::launch::{addresses, room, spread};
+
+/// Rows and columns of a tile of logits.
+pub(super) const TILE: usize = 64;
+/// Units of a cube along each side, and logits of a unit along each.
+pub(super) const SIDE: usize = 16;
+const EACH: usize = TILE / SIDE;
+/// Columns of both tables that stand in shared memory at a time.
+const DEPTH: usize = 16;
+/// Distance of tiles' rows in shared memory: odd, so that units side by side meet different banks.
+pub(super) const PITCH: usize = TILE + 1;
+/// Stands for −∞, which the shading language cannot write.
+pub(super) const LOWEST: f32 = -3.0e38;
+
+/// Ids of the rows of both tables, on the device; of length 1 and not looked at where nothing is masked.
+pub(super) struct Ids<R: CubeRuntime> {
+    pub(super) anchors: CubeTensor<R>,
+    pub(super) keys: CubeTensor<R>,
+    pub(super) masked: bool,
+}
+
+/// Puts `DEPTH` columns from `column` on of the 64 rows from `first` on into shared memory, column after column; 0 outside.
+#[cube]
+fn load(tile: &mut SharedMemory<f32>, table: &Tensor<f32>, first: usize, column: usize) {
+    let rows = table.shape(0);
+    let columns = table.shape(1);
+    let stride = table.stride(0);
+    let unit = UNIT_POS as usize;
+    #[unroll]
+    for part in 0..comptime!(TILE * DEPTH / (SIDE * SIDE)) {
+        let at = unit + part * comptime!(SIDE * SIDE);
+        let row = first + at / DEPTH;
+        let place = column + at % DEPTH;
+        let inside = row < rows && place < columns;
+        let value = table[select(inside, row * stride + place, 0usize)];
+        tile[(at % DEPTH) * PITCH + at / DEPTH] = select(inside, value, f32::new(0.0));
+    }
+}
+
+/// The unit's 4 × 4 dot products of rows of `x` from `x_first` on and rows of `y` from `y_first` on, into `products`.
+#[cube]
+pub(super) fn dot_products(
+    products: &mut Array<f32>,
+    x_tile: &mut SharedMemory<f32>,
+    y_tile: &mut SharedMemory<f32>,
+    x: &Tensor<f32>,
+    y: &Tensor<f32>,
+    x_first: usize,
+    y_first: usize,
+) {
+    let across = UNIT_POS_X as usize;
+    let down = UNIT_POS_Y as usize;
+    #[unroll]
+    for at in 0..comptime!(EACH * EACH) {
+        products[at] = f32::new(0.0);
+    }
+    let columns = x.shape(1);
+    let mut column = 0usize;
+    while column < columns {
+        sync_cube();
+        load(x_tile, x, x_first, column);
+        load(y_tile, y, y_first, column);
+        sync_cube();
+        for depth in 0..DEPTH {
+            #[unroll]
+            for i in 0..EACH {
+                let left = x_tile[depth * PITCH + down + i * SIDE];
+                #[unroll]
+                for j in 0..EACH {
+                    products[i * EACH + j] += left * y_tile[depth * PITCH + across + j * SIDE];
+                }
+            }
+        }
+        column += DEPTH;
+    }
+}
+
+#[cube(launch_unchecked, address_type = "dynamic")]
+fn row_lse_kernel<I: Int>(
+    anchors: &Tensor<f32>,
+    keys: &Tensor<f32>,
+    anchor_ids: &Tensor<I>,
+    key_ids: &Tensor<I>,
+    peaks: &mut Tensor<f32>,
+    sums: &mut Tensor<f32>,
+    scale: f32,
+    share: u32,
+    #[comptime] masked: bool,
+    #[define(I)] _ids: StorageType,
+) {
+    let n = anchors.shape(0);
+    let m = keys.shape(0);
+    let across = UNIT_POS_X as usize;
+    let down = UNIT_POS_Y as usize;
+    let first = CUBE_POS_X as usize * TILE;
+    let mut anchor_tile = SharedMemory::<f32>::new(comptime!(DEPTH * PITCH));
+    let mut key_tile = SharedMemory::<f32>::new(comptime!(DEPTH * PITCH));
+    let mut products = Array::<f32>::new(comptime!(EACH * EACH));
+    let mut peak = Array::<f32>::new(EACH);
+    let mut sum = Array::<f32>::new(EACH);
+    #[unroll]
+    for i in 0..EACH {
+        peak[i] = f32::new(LOWEST);
+        sum[i] = f32::new(0.0);
+    }
+
+    let begin = CUBE_POS_Y as usize * share as usize;
+    let end = select(begin + (share as usize) < m, begin + share as usize, m);
+    let mut key = begin;
+    while key < end {
+        dot_products(&mut products, &mut anchor_tile, &mut key_tile, anchors, keys, first, key);
+        #[unroll]
+        for i in 0..EACH {
+            let row = first + down + i * SIDE;
+            let safe_row = select(row < n, row, 0usize);
+            let mut highest = peak[i];
+            let mut seen = Array::<bool>::new(EACH);
+            #[unroll]
+            for j in 0..EACH {
+                let column = key + across + j * SIDE;
+                let mut visible = column < end;
+                if comptime!(masked) {
+                    let safe_column = select(visible, column, 0usize);
+                    visible = visible && anchor_ids[safe_row] != key_ids[safe_column];
+                }
+                seen[j] = visible;
+                let logit = products[i * EACH + j] * scale;
+                products[i * EACH + j] = logit;
+                highest = select(visible && logit > highest, logit, highest);
+            }
+            let mut total = sum[i] * (peak[i] - highest).exp();
+            #[unroll]
+            for j in 0..EACH {
+                let term = (products[i * EACH + j] - highest).exp();
+                total += select(seen[j], term, f32::new(0.0));
+            }
+            peak[i] = highest;
+            sum[i] = total;
+        }
+        key += TILE;
+    }
+
+    // The sixteen units of a row, in their order.
+    let mut all_peaks = SharedMemory::<f32>::new(comptime!(TILE * (SIDE + 1)));
+    let mut all_sums = SharedMemory::<f32>::new(comptime!(TILE * (SIDE + 1)));
+    #[unroll]
+    for i in 0..EACH {
+        let at = (down + i * SIDE) * comptime!(SIDE + 1) + across;
+        all_peaks[at] = peak[i];
+        all_sums[at] = sum[i];
+    }
+    sync_cube();
+    let unit = UNIT_POS as usize;
+    let row = first + unit;
+    if unit < TILE && row < n {
+        let mut highest = f32::new(LOWEST);
+        for at in 0..SIDE {
+            let other = all_peaks[unit * comptime!(SIDE + 1) + at];
+            highest = select(other > highest, other, highest);
+        }
+        let mut total = f32::new(0.0);
+        for at in 0..SIDE {
+            let place = unit * comptime!(SIDE + 1) + at;
+            total += all_sums[place] * (all_peaks[place] - highest).exp();
+        }
+        peaks[CUBE_POS_Y as usize * n + row] = highest;
+        sums[CUBE_POS_Y as usize * n + row] = total;
+    }
+}
+
+/// Joins the shares of the keys, one unit an anchor. Without any key the sum is 0 and its logarithm −∞.
+#[cube(launch_unchecked, address_type = "dynamic")]
+fn join_kernel(peaks: &Tensor<f32>, sums: &Tensor<f32>, out: &mut Tensor<f32>, shares: u32) {
+    let row = ABSOLUTE_POS;
+    let n = out.shape(0);
+    if row < n {
+        let mut highest = f32::new(LOWEST);
+        for share in 0..shares as usize {
+            let other = peaks[share * n + row];
+            highest = select(other > highest, other, highest);
+        }
+        let mut total = f32::new(0.0);
+        for share in 0..shares as usize {
+            let at = share * n + row;
+            total += sums[at] * (peaks[at] - highest).exp();
+        }
+        out[row] = highest + total.ln();
+    }
+}
+
+/// Into how many shares of how many rows (whole tiles) `others` rows are cut, so that some hundred cubes have work
+/// where there are few rows.
+pub(super) fn shares(rows: usize, others: usize) -> (usize, usize) {
+    const CUBES: usize = 512;
+    /// Tiles that a cube should at least go through.
+    const TILES: usize = 4;
+    let tiles = others.div_ceil(TILE);
+    let wanted = CUBES.div_ceil(rows.div_ceil(TILE)).min(tiles.div_ceil(TILES)).max(1);
+    let each = tiles.div_ceil(wanted) * TILE;
+    (others.div_ceil(each), each)
+}
+
+/// See [`ContrastBackend::row_lse`](crate::kernels::ContrastBackend::row_lse); no table is empty.
+pub(super) fn row_lse<R: CubeRuntime>(
+    anchors: &CubeTensor<R>,
+    keys: &CubeTensor<R>,
+    ids: &Ids<R>,
+    scale: f32,
+) -> CubeTensor<R> {
+    let (n, m) = (anchors.meta.shape()[0], keys.meta.shape()[0]);
+    let (count, each) = shares(n, m);
+    let [peaks, sums] = [0, 1].map(|_| room(anchors, count * n));
+    let out = room(anchors, n);
+    let client = &anchors.client;
+    // Safety: rows and columns outside the tables are read at row 0 or not at all, and written nowhere.
+    unsafe {
+        row_lse_kernel::launch_unchecked(
+            client,
+            CubeCount::Static(n.div_ceil(TILE) as u32, count as u32, 1),
+            CubeDim::new_2d(SIDE as u32, SIDE as u32),
+            addresses(&[anchors, keys, &peaks]),
+            anchors.clone().into_tensor_arg(),
+            keys.clone().into_tensor_arg(),
+            ids.anchors.clone().into_tensor_arg(),
+            ids.keys.clone().into_tensor_arg(),
+            peaks.clone().into_tensor_arg(),
+            sums.clone().into_tensor_arg(),
+            scale,
+            each as u32,
+            ids.masked,
+            ids.keys.dtype.into(),
+        );
+        join_kernel::launch_unchecked(
+            client,
+            spread(n.div_ceil(256)),
+            CubeDim::new_1d(256),
+            addresses(&[&peaks, &out]),
+            peaks.into_tensor_arg(),
+            sums.into_tensor_arg(),
+            out.clone().into_tensor_arg(),
+            count as u32,
+        );
+    }
+    out
+}
