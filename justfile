@@ -20,6 +20,14 @@ list *SLOT:
 test:
     cargo test --release --workspace
 
+# The kernels on WebGPU; where there is no GPU, Mesa's software Vulkan serves (Debian: mesa-vulkan-drivers)
+test-wgpu:
+    cargo test --release -p cl-core -p cl-graph --features cl-core/wgpu,cl-graph/wgpu --test kernels
+
+# The kernels on an NVIDIA GPU
+test-cuda:
+    cargo test --release -p cl-core -p cl-graph --features cl-core/cuda,cl-graph/cuda --test kernels
+
 # The long versions of the program's tests, on public data: CL_DATA=DIR just test-heavy
 test-heavy:
     CL_HEAVY=1 cargo test --release --workspace -- --nocapture
