@@ -146,6 +146,80 @@ fn products<B: GraphBackend>(backend: &str) {
     }
 }
 
+/// Users 0 to 2999 took item 0, every tenth user item 1, user 3000 all of 700 items, user 3001 none.
+fn star() -> Adjacency {
+    let row = |user: u32| -> Vec<u32> {
+        match user {
+            3000 => (0..700).collect(),
+            3001 => vec![],
+            user if user % 10 == 0 => vec![0, 1],
+            _ => vec![0],
+        }
+    };
+    let rows: Vec<_> = (0..3002).map(row).collect();
+    Adjacency::new(Arc::new(graphs::from_rows(&rows, 701)), Normalization::Symmetric)
+}
+
+/// Rows that are longer than what one unit of a GPU sums, beside rows of one value and none.
+fn long_rows_and_empty_ones<B: GraphBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("long rows on {backend}"), TOLERANCE);
+    let adjacency = star();
+    let nodes = adjacency.nodes();
+    for dim in DIMS {
+        let key = StreamKey::root(48).at(dim as u64);
+        let x = tensor::<B, 2>(&random(key.child("x"), nodes * dim), [nodes, dim]);
+        for transposed in [false, true] {
+            let found = values(wrap::<B>(B::spmm(&adjacency, transposed, primitive(x.clone()))));
+            let expected = wrap::<B>(portable::spmm::<B>(&adjacency, transposed, primitive(x.clone())));
+            worst.check(&found, &values(expected), &format!("dim {dim}"));
+            // User 3001 and item 700.
+            for row in [3001, 3702] {
+                assert!(found[row * dim..][..dim].iter().all(|&x| x == 0.0), "row {row}, dim {dim}");
+            }
+        }
+        // Item 0 and item 1 wanted often, so that their gradients are long sums too.
+        let rows = Rows::List((0..900).map(|at| [3002, 3003, at, 3000][at as usize % 4]).collect());
+        let noise = Noise { key, magnitude: 0.1 };
+        let input = GraphInput::clean(adjacency.clone());
+        let requests = [
+            Request { input: input.with_noise(noise), rows: rows.clone() },
+            Request { input, rows: Rows::List([0, 3001, 3702, 3002].into()) },
+        ];
+        let plan = Arc::new(Plan::new(2, true, nodes, &requests));
+        let found = wrap::<B>(B::propagate(&plan, primitive(x.clone())));
+        let expected = wrap::<B>(portable::propagate::<B>(&plan, primitive(x)));
+        worst.check(&values(found), &values(expected), &format!("propagate, dim {dim}"));
+        let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+        let found = wrap::<B>(B::propagate_backward(&plan, primitive(grad.clone())));
+        let expected = wrap::<B>(portable::propagate_backward::<B>(&plan, primitive(grad)));
+        worst.check(&values(found), &values(expected), &format!("propagate_backward, dim {dim}"));
+    }
+}
+
+fn runs_give_the_same_bits<B: GraphBackend>(_backend: &str) {
+    let adjacency = star();
+    let (nodes, key) = (adjacency.nodes(), StreamKey::root(49));
+    for (dim, storage) in [(50, Storage::F32), (64, Storage::F32), (64, Storage::Bf16)] {
+        let clean = GraphInput::clean(adjacency.clone());
+        let noise = Noise { key, magnitude: 0.1 };
+        let rows = Rows::List((0..3000).map(|at| below(key.words(at, 0)[0], nodes as u32)).collect());
+        let requests =
+            [Request { input: clean.with_noise(noise), rows: rows.clone() }, Request { input: clean, rows }];
+        let plan = Arc::new(Plan::new(3, true, nodes, &requests).stored(storage));
+        let run = || {
+            let table = tensor::<B, 2>(&random(key.child("table"), nodes * dim), [nodes, dim]);
+            let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+            let product = wrap::<B>(B::spmm(&adjacency, false, primitive(table.clone())));
+            let grad = wrap::<B>(B::propagate_backward(&plan, primitive(grad)));
+            [bits(product), bits(propagate(&plan, table)), bits(grad)]
+        };
+        let first = run();
+        for again in 1..=5 {
+            assert!(first == run(), "run {again}, dim {dim}, {storage:?}");
+        }
+    }
+}
+
 /// What an encoder's rows are does not depend on who else is asked for.
 fn some_rows_are_the_same_rows_of_all<B: GraphBackend>(_backend: &str) {
     for dim in [7, 64] {
@@ -321,12 +395,94 @@ fn gradients_of_answers_are_joined<B: GraphBackend>(backend: &str) {
     }
 }
 
-on_each_backend!(
+/// The checks on each backend, WebGPU among them.
+macro_rules! checks {
+    ($($check:ident),* $(,)?) => {
+        on_each_backend!($($check),*);
+
+        #[cfg(feature = "wgpu")]
+        mod wgpu {
+            $(#[test] fn $check() {
+                super::needs_an_adapter();
+                super::$check::<burn::backend::Wgpu>("wgpu");
+            })*
+        }
+    };
+}
+
+/// A panic on the device's own thread reaches a test as an error that tells nothing.
+#[cfg(feature = "wgpu")]
+fn needs_an_adapter() {
+    let found = std::panic::catch_unwind(|| values(tensor::<burn::backend::Wgpu, 1>(&[1.0], [1])));
+    assert!(
+        found.is_ok_and(|found| found == [1.0]),
+        "the feature `wgpu` is on, and no WebGPU adapter was found; a software one comes with the package \
+         mesa-vulkan-drivers"
+    );
+}
+
+checks!(
     random_plans,
     gradients_of_answers_are_joined,
     products,
+    long_rows_and_empty_ones,
+    runs_give_the_same_bits,
     some_rows_are_the_same_rows_of_all,
     bits_do_not_depend_on_threads,
     bf16_rounds_layers_and_nothing_else,
     an_encoder_answers_empty_requests,
 );
+
+/// Not a check: what the kernels take beside the portable body, in one run.
+#[cfg(feature = "wgpu")]
+#[test]
+#[ignore = "a measurement: cargo test --release --features wgpu --test kernels -- --ignored --nocapture"]
+fn times_on_wgpu() {
+    type B = burn::backend::Wgpu;
+    needs_an_adapter();
+    let key = StreamKey::root(50);
+    let graph = graphs::random(key, 6000, 4000, 30);
+    let (edges, nodes) = (graph.edges(), graph.nodes());
+    let adjacency = Adjacency::new(Arc::new(graph), Normalization::Symmetric);
+    let x = tensor::<B, 2>(&random(key.child("x"), nodes * 64), [nodes, 64]);
+    let clean = GraphInput::clean(adjacency.clone());
+    let noise = Noise { key, magnitude: 0.1 };
+    let rows = |count| Rows::List((0..count).map(|at| below(key.words(at, 0)[0], nodes as u32)).collect());
+    let requests = [
+        Request { input: clean.clone(), rows: rows(1500) },
+        Request { input: clean.with_noise(noise), rows: rows(500) },
+    ];
+    let plan = || Arc::new(Plan::new(3, true, nodes, &requests));
+    let grad = tensor::<B, 2>(&random(key.child("grad"), 2000 * 64), [2000, 64]);
+    let fastest = |run: &dyn Fn() -> FloatTensor<B>| {
+        let once = |_| {
+            let start = std::time::Instant::now();
+            let _ = values(wrap::<B>(run()).sum());
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        (0..4).map(once).fold(f64::INFINITY, f64::min)
+    };
+    let show = |what: &str, kernel: f64, portable: f64| {
+        println!(
+            "{what}, {nodes} nodes, {edges} edges, 64 columns: {kernel:.1} ms, portable {portable:.1} ms, {:.2} of it",
+            kernel / portable
+        );
+    };
+    let x = || primitive(x.clone());
+    show(
+        "spmm",
+        fastest(&|| B::spmm(&adjacency, false, x())),
+        fastest(&|| portable::spmm::<B>(&adjacency, false, x())),
+    );
+    show(
+        "propagate",
+        fastest(&|| B::propagate(&plan(), x())),
+        fastest(&|| portable::propagate::<B>(&plan(), x())),
+    );
+    let grad = || primitive(grad.clone());
+    show(
+        "propagate_backward",
+        fastest(&|| B::propagate_backward(&plan(), grad())),
+        fastest(&|| portable::propagate_backward::<B>(&plan(), grad())),
+    );
+}
