@@ -29,9 +29,12 @@ use super::portable;
 use crate::adjacency::Adjacency;
 use crate::plan::Plan;
 
+/// Columns at most: the noise of a row must fit into 32 KiB of shared memory.
+const COLUMNS: usize = 4096;
+
 /// Whether the kernels can run a plan for such a table.
 fn runs<R: CubeRuntime>(plan: &Plan, table: &CubeTensor<R>) -> bool {
-    table.dtype == DType::F32 && plan.layers < gather::LAYERS
+    table.dtype == DType::F32 && table.meta.shape()[1] <= COLUMNS && plan.layers < gather::LAYERS
 }
 
 impl<R, F, I, BT> GraphBackend for CubeBackend<R, F, I, BT>
