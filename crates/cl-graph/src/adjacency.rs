@@ -193,12 +193,20 @@ impl Adjacency {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// What a backend keeps beside the host matrix, made on first use and shared by all clones of the handle.
-    pub fn on_device<T: Any + Clone + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> T {
+    /// What a backend keeps beside the host matrix, made on first use and shared by all clones of the handle. Of one kind
+    /// there may be several: the first that `fits` (is on the device that asks) is taken.
+    pub fn on_device<T: Any + Clone + Send + Sync>(
+        &self,
+        fits: impl Fn(&T) -> bool,
+        make: impl FnOnce(&Self) -> T,
+    ) -> T {
         // A panic while the lock was held left a complete list behind: entries are pushed whole.
         let mut cache = self.0.device.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = cache.iter().find_map(|entry| entry.downcast_ref::<T>()) {
-            return found.clone();
+        let of_kind = |entry: &'_ Box<dyn Any + Send + Sync>| {
+            entry.downcast_ref::<T>().filter(|made| fits(made)).cloned()
+        };
+        if let Some(found) = cache.iter().find_map(of_kind) {
+            return found;
         }
         let made = make(self);
         cache.push(Box::new(made.clone()));

@@ -113,7 +113,7 @@ impl Plan {
     }
 
     /// The rows of each layer that the chosen gathers need; see [`needed::needed`].
-    #[cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(dead_code))]
+    #[cfg_attr(not(any(feature = "flex", feature = "ndarray", feature = "cube")), allow(dead_code))]
     pub(crate) fn needed(
         &self,
         structure: &Structure,

@@ -12,6 +12,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use cl_core::contrast::normalize_rows;
+use cl_core::kernels::ContrastBackend;
 use cl_core::{Encoder, Request, Rows, StreamKey};
 use cl_graph::{
     Adjacency, BipartiteGraph, GraphBackend, GraphEncoder, GraphInput, LightGcnConfig, Normalization, Output,
@@ -126,7 +127,12 @@ fn marks(kept: &[usize], edges: usize) -> Vec<bool> {
 }
 
 /// The case through the encoder: final embeddings, and the gradient of Σ final · weight for the table.
-fn through_the_encoder<B: GraphBackend>(worst: &mut Worst, file: &File, case: &Case, structure: Structure) {
+fn through_the_encoder<B: GraphBackend + ContrastBackend>(
+    worst: &mut Worst,
+    file: &File,
+    case: &Case,
+    structure: Structure,
+) {
     let config = LightGcnConfig {
         dim: case.dim,
         layers: case.layers,
@@ -150,7 +156,7 @@ fn through_the_encoder<B: GraphBackend>(worst: &mut Worst, file: &File, case: &C
 }
 
 /// e⁽⁰⁾ … e⁽ᴸ⁾ in plain Burn operations around [`spmm`], with the given noise before it is made unit length.
-fn layers<B: GraphBackend>(
+fn layers<B: GraphBackend + ContrastBackend>(
     table: Tensor<B, 2>,
     graphs: &[Adjacency],
     noise: &[Matrix],
@@ -175,7 +181,12 @@ fn mean<B: Backend>(layers: &[Tensor<B, 2>], include_layer_zero: bool) -> Tensor
 }
 
 /// The case through [`layers`].
-fn through_products<B: GraphBackend>(worst: &mut Worst, file: &File, case: &Case, graphs: &[Adjacency]) {
+fn through_products<B: GraphBackend + ContrastBackend>(
+    worst: &mut Worst,
+    file: &File,
+    case: &Case,
+    graphs: &[Adjacency],
+) {
     let table = file.table(case.dim).tensor::<Autodiff<B>>().require_grad();
     let noise = if case.epsilon > 0.0 { &file.inputs.noise_4[..] } else { &[] };
     let found = mean(&layers(table.clone(), graphs, noise, case.epsilon), case.include_layer_zero);
@@ -210,7 +221,7 @@ fn weights_of_edges() {
     }
 }
 
-fn light_gcn<B: GraphBackend>(backend: &str) {
+fn light_gcn<B: GraphBackend + ContrastBackend>(backend: &str) {
     let file = File::read();
     assert_eq!(file.light_gcn.len(), 9);
     let mut worst = Worst::new(format!("LightGCN on {backend}, values and gradients"), TOLERANCE);
@@ -221,7 +232,7 @@ fn light_gcn<B: GraphBackend>(backend: &str) {
     }
 }
 
-fn dropped_graphs<B: GraphBackend>(backend: &str) {
+fn dropped_graphs<B: GraphBackend + ContrastBackend>(backend: &str) {
     let file = File::read();
     let whole = file.adjacency(Normalization::Symmetric);
     let dropped =
@@ -243,7 +254,7 @@ fn dropped_graphs<B: GraphBackend>(backend: &str) {
     }
 }
 
-fn noise<B: GraphBackend>(backend: &str) {
+fn noise<B: GraphBackend + ContrastBackend>(backend: &str) {
     let file = File::read();
     let adjacency = file.adjacency(Normalization::Symmetric);
     let mut worst = Worst::new(format!("noise of the file on {backend}, values and gradients"), TOLERANCE);

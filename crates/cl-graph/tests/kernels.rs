@@ -146,6 +146,80 @@ fn products<B: GraphBackend>(backend: &str) {
     }
 }
 
+/// Users 0 to 599 took item 0, every tenth user item 1, user 600 all of 300 items, user 601 none, and no one item 300.
+fn star() -> Adjacency {
+    let row = |user: u32| -> Vec<u32> {
+        match user {
+            600 => (0..300).collect(),
+            601 => vec![],
+            user if user % 10 == 0 => vec![0, 1],
+            _ => vec![0],
+        }
+    };
+    let rows: Vec<_> = (0..602).map(row).collect();
+    Adjacency::new(Arc::new(graphs::from_rows(&rows, 301)), Normalization::Symmetric)
+}
+
+/// Rows that are longer than what one unit of a GPU sums, beside rows of one value and none.
+fn long_rows_and_empty_ones<B: GraphBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("long rows on {backend}"), TOLERANCE);
+    let adjacency = star();
+    let nodes = adjacency.nodes();
+    for dim in DIMS {
+        let key = StreamKey::root(48).at(dim as u64);
+        let x = tensor::<B, 2>(&random(key.child("x"), nodes * dim), [nodes, dim]);
+        for transposed in [false, true] {
+            let found = values(wrap::<B>(B::spmm(&adjacency, transposed, primitive(x.clone()))));
+            let expected = wrap::<B>(portable::spmm::<B>(&adjacency, transposed, primitive(x.clone())));
+            worst.check(&found, &values(expected), &format!("dim {dim}"));
+            // User 601 and item 300.
+            for row in [601, 902] {
+                assert!(found[row * dim..][..dim].iter().all(|&x| x == 0.0), "row {row}, dim {dim}");
+            }
+        }
+        // Item 0 and item 1 wanted often, so that their gradients are long sums too.
+        let rows = Rows::List((0..900).map(|at| [602, 603, at, 600][at as usize % 4]).collect());
+        let noise = Noise { key, magnitude: 0.1 };
+        let input = GraphInput::clean(adjacency.clone());
+        let requests = [
+            Request { input: input.with_noise(noise), rows: rows.clone() },
+            Request { input, rows: Rows::List([0, 601, 902, 602].into()) },
+        ];
+        let plan = Arc::new(Plan::new(2, true, nodes, &requests));
+        let found = wrap::<B>(B::propagate(&plan, primitive(x.clone())));
+        let expected = wrap::<B>(portable::propagate::<B>(&plan, primitive(x)));
+        worst.check(&values(found), &values(expected), &format!("propagate, dim {dim}"));
+        let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+        let found = wrap::<B>(B::propagate_backward(&plan, primitive(grad.clone())));
+        let expected = wrap::<B>(portable::propagate_backward::<B>(&plan, primitive(grad)));
+        worst.check(&values(found), &values(expected), &format!("propagate_backward, dim {dim}"));
+    }
+}
+
+fn runs_give_the_same_bits<B: GraphBackend>(_backend: &str) {
+    let adjacency = star();
+    let (nodes, key) = (adjacency.nodes(), StreamKey::root(49));
+    for (dim, storage) in [(50, Storage::F32), (64, Storage::F32), (64, Storage::Bf16)] {
+        let clean = GraphInput::clean(adjacency.clone());
+        let noise = Noise { key, magnitude: 0.1 };
+        let rows = Rows::List((0..3000).map(|at| below(key.words(at, 0)[0], nodes as u32)).collect());
+        let requests =
+            [Request { input: clean.with_noise(noise), rows: rows.clone() }, Request { input: clean, rows }];
+        let plan = Arc::new(Plan::new(3, true, nodes, &requests).stored(storage));
+        let run = || {
+            let table = tensor::<B, 2>(&random(key.child("table"), nodes * dim), [nodes, dim]);
+            let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+            let product = wrap::<B>(B::spmm(&adjacency, false, primitive(table.clone())));
+            let grad = wrap::<B>(B::propagate_backward(&plan, primitive(grad)));
+            [bits(product), bits(propagate(&plan, table)), bits(grad)]
+        };
+        let first = run();
+        for again in 1..=5 {
+            assert!(first == run(), "run {again}, dim {dim}, {storage:?}");
+        }
+    }
+}
+
 /// What an encoder's rows are does not depend on who else is asked for.
 fn some_rows_are_the_same_rows_of_all<B: GraphBackend>(_backend: &str) {
     for dim in [7, 64] {
@@ -194,10 +268,13 @@ fn some_rows_are_the_same_rows_of_all<B: GraphBackend>(_backend: &str) {
 
 fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
     let key = StreamKey::root(44);
-    // 60 000 stored values, several pieces of work.
-    let graph = Arc::new(graphs::random(key, 1500, 1000, 30));
+    // Several pieces of work, and not as many values as the loops of a software Vulkan have turns (65,535): there the
+    // portable product, which goes through all values in one loop, leaves the others out.
+    let graph = Arc::new(graphs::random(key, 1250, 1000, 30));
+    let nodes = graph.nodes();
     let whole = Adjacency::new(graph.clone(), Normalization::Symmetric);
     assert!(whole.csr().pieces.len() > 4, "{:?}", whole.csr().pieces);
+    assert!(whole.csr().values.len() < 65_535, "{} values", whole.csr().values.len());
     for (dim, storage, tolerance) in [
         (9, Storage::F32, TOLERANCE),
         (64, Storage::F32, TOLERANCE),
@@ -208,7 +285,7 @@ fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
         let noise = |name| Noise { key: key.child(name), magnitude: 0.1 };
         let dropped = whole.dropped(&(0..graph.edges()).map(|edge| edge % 7 > 0).collect::<Vec<_>>(), true);
         let rows = |name: &str| {
-            Rows::List((0..800).map(|at| below(key.child(name).words(at, 0)[0], 2500)).collect())
+            Rows::List((0..800).map(|at| below(key.child(name).words(at, 0)[0], nodes as u32)).collect())
         };
         let requests = [
             Request { input: clean.clone(), rows: rows("a") },
@@ -216,9 +293,9 @@ fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
             Request { input: clean.with_noise(noise("b")).with_output(Output::Layer(1)), rows: rows("c") },
             Request { input: clean.with_structure(Structure::Same(dropped)), rows: rows("d") },
         ];
-        let plan = Arc::new(Plan::new(3, true, 2500, &requests).stored(storage));
+        let plan = Arc::new(Plan::new(3, true, nodes, &requests).stored(storage));
         let run = || {
-            let table = tensor::<B, 2>(&random(key.child("table"), 2500 * dim), [2500, dim]);
+            let table = tensor::<B, 2>(&random(key.child("table"), nodes * dim), [nodes, dim]);
             let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
             let out = propagate(&plan, table);
             (bits(out), bits(wrap::<B>(B::propagate_backward(&plan, primitive(grad)))))
@@ -228,14 +305,16 @@ fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
             assert!(alone == with_threads(threads, run), "{threads} threads, dim {dim}");
         }
         // And they are the right ones, where the work is cut into pieces.
-        let table = tensor::<B, 2>(&random(key.child("table"), 2500 * dim), [2500, dim]);
+        let table = tensor::<B, 2>(&random(key.child("table"), nodes * dim), [nodes, dim]);
         let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
         let numbers =
             |bits: &[u32]| -> Vec<f64> { bits.iter().map(|&x| f64::from(f32::from_bits(x))).collect() };
         let out = wrap::<B>(portable::propagate::<B>(&plan, primitive(table)));
-        assert!(error(&numbers(&alone.0), &values(out)) < tolerance);
+        let found = error(&numbers(&alone.0), &values(out));
+        assert!(found < tolerance, "propagate, dim {dim}, {storage:?}: {found}");
         let out = wrap::<B>(portable::propagate_backward::<B>(&plan, primitive(grad)));
-        assert!(error(&numbers(&alone.1), &values(out)) < tolerance);
+        let found = error(&numbers(&alone.1), &values(out));
+        assert!(found < tolerance, "propagate_backward, dim {dim}, {storage:?}: {found}");
     }
 }
 
@@ -325,8 +404,64 @@ on_each_backend!(
     random_plans,
     gradients_of_answers_are_joined,
     products,
+    long_rows_and_empty_ones,
+    runs_give_the_same_bits,
     some_rows_are_the_same_rows_of_all,
     bits_do_not_depend_on_threads,
     bf16_rounds_layers_and_nothing_else,
     an_encoder_answers_empty_requests,
 );
+
+/// Not a check: what the kernels take beside the portable body, in one run.
+#[cfg(feature = "wgpu")]
+#[test]
+#[ignore = "a measurement: cargo test --release --features wgpu --test kernels -- --ignored --nocapture"]
+fn times_on_wgpu() {
+    type B = burn::backend::Wgpu;
+    common::needs_an_adapter();
+    let key = StreamKey::root(50);
+    let graph = graphs::random(key, 1200, 1000, 30); // fewer than 65,535 values, as above
+    let (edges, nodes) = (graph.edges(), graph.nodes());
+    let adjacency = Adjacency::new(Arc::new(graph), Normalization::Symmetric);
+    let x = tensor::<B, 2>(&random(key.child("x"), nodes * 64), [nodes, 64]);
+    let clean = GraphInput::clean(adjacency.clone());
+    let noise = Noise { key, magnitude: 0.1 };
+    let rows = |count| Rows::List((0..count).map(|at| below(key.words(at, 0)[0], nodes as u32)).collect());
+    let requests = [
+        Request { input: clean.clone(), rows: rows(1500) },
+        Request { input: clean.with_noise(noise), rows: rows(500) },
+    ];
+    let plan = || Arc::new(Plan::new(3, true, nodes, &requests));
+    let grad = tensor::<B, 2>(&random(key.child("grad"), 2000 * 64), [2000, 64]);
+    let fastest = |run: &dyn Fn() -> FloatTensor<B>| {
+        let once = |_| {
+            let start = std::time::Instant::now();
+            let _ = values(wrap::<B>(run()).sum());
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        (0..4).map(once).fold(f64::INFINITY, f64::min)
+    };
+    let show = |what: &str, kernel: f64, portable: f64| {
+        println!(
+            "{what}, {nodes} nodes, {edges} edges, 64 columns: {kernel:.1} ms, portable {portable:.1} ms, {:.2} of it",
+            kernel / portable
+        );
+    };
+    let x = || primitive(x.clone());
+    show(
+        "spmm",
+        fastest(&|| B::spmm(&adjacency, false, x())),
+        fastest(&|| portable::spmm::<B>(&adjacency, false, x())),
+    );
+    show(
+        "propagate",
+        fastest(&|| B::propagate(&plan(), x())),
+        fastest(&|| portable::propagate::<B>(&plan(), x())),
+    );
+    let grad = || primitive(grad.clone());
+    show(
+        "propagate_backward",
+        fastest(&|| B::propagate_backward(&plan(), grad())),
+        fastest(&|| portable::propagate_backward::<B>(&plan(), grad())),
+    );
+}

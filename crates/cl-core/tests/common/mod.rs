@@ -92,6 +92,17 @@ pub(crate) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + S
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
+/// A panic on the device's own thread reaches a test as an error that tells nothing.
+#[cfg(feature = "wgpu")]
+pub(crate) fn needs_an_adapter() {
+    let found = std::panic::catch_unwind(|| values(tensor::<burn::backend::Wgpu, 1>(&[1.0], [1])));
+    assert!(
+        found.is_ok_and(|found| found == [1.0]),
+        "the feature `wgpu` is on, and no WebGPU adapter was found; a software one comes with the package \
+         mesa-vulkan-drivers"
+    );
+}
+
 /// Instantiates generic checks as tests on each backend that is compiled in.
 macro_rules! on_each_backend {
     ($($check:ident),* $(,)?) => {
@@ -105,7 +116,10 @@ macro_rules! on_each_backend {
         }
         #[cfg(feature = "wgpu")]
         mod wgpu {
-            $(#[test] fn $check() { super::$check::<burn::backend::Wgpu>("wgpu"); })*
+            $(#[test] fn $check() {
+                crate::common::needs_an_adapter();
+                super::$check::<burn::backend::Wgpu>("wgpu");
+            })*
         }
         #[cfg(feature = "cuda")]
         mod cuda {

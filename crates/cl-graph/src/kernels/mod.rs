@@ -1,5 +1,5 @@
 //! Propagation as a backend extension: a portable body in plain Burn operations, host kernels on slices for burn-flex
-//! and burn-ndarray, a hand-written backward for `Autodiff`.
+//! and burn-ndarray, CubeCL kernels for GPUs, a hand-written backward for `Autodiff`.
 
 mod autodiff;
 mod backend;
@@ -11,7 +11,7 @@ mod flex;
 mod host;
 #[cfg(feature = "ndarray")]
 mod ndarray;
-#[cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(dead_code))]
+#[cfg_attr(not(any(feature = "flex", feature = "ndarray", feature = "cube")), allow(dead_code))]
 pub(crate) mod needed;
 pub mod noise;
 pub mod portable;

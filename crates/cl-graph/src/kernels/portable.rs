@@ -43,7 +43,8 @@ pub fn spmm<B: Backend>(adjacency: &Adjacency, transposed: bool, x: FloatTensor<
     let x = float::<B>(x);
     let device = x.device();
     // Both are made at once: a training step needs both.
-    let [forward, backward] = adjacency.on_device(|adjacency| {
+    let here = |made: &[Coordinates<B>; 2]| made[0].values.device() == device;
+    let [forward, backward] = adjacency.on_device(here, |adjacency| {
         [adjacency.csr(), adjacency.transposed()].map(|csr| Coordinates::<B>::new(csr, &device))
     });
     let matrix = if transposed { backward } else { forward };

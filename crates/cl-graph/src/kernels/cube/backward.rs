@@ -1,0 +1,138 @@
+//! The gradient of a propagation on the device. Passes over one graph share it; of a layer it reads and writes the rows
+//! that are needed of it.
+
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::into_contiguous_aligned;
+use burn_cubecl::ops::numeric::zeros_client;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::device::{Tasks, empty, matrix, matrix_of_rows, upload, upload_u32};
+use super::product::{Matrix, Options};
+use super::work::{self, Work};
+use crate::input::Output;
+use crate::kernels::needed::{Rows, reads_layer};
+use crate::plan::{Gather, Plan, Storage};
+
+/// The matrix that takes the gradient of the output to the rows that it reaches directly: each row's entries in the order
+/// of the output.
+fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) -> Matrix<R> {
+    let mut rows = vec![0_u32; plan.nodes];
+    let gathers = || plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(gather, _)| gather);
+    gathers().flat_map(|gather| gather.rows.iter()).for_each(|row| rows[row as usize] += 1);
+    let mut tasks = Vec::new();
+    let mut end = 0;
+    for (row, place) in rows.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
+        let start = end;
+        end += *place as usize;
+        *place = start as u32;
+        tasks.push((row as u32, start..end));
+    }
+    let (mut columns, mut values) = (vec![0; end], vec![0.0; end]);
+    let mut first = 0;
+    for (gather, &chosen) in plan.wanted.iter().zip(chosen) {
+        if chosen {
+            let weight = if gather.output == Output::Final { plan.share() } else { 1.0 };
+            for (row, from) in gather.rows.iter().zip(first..) {
+                let place = &mut rows[row as usize];
+                (columns[*place as usize], values[*place as usize]) = (from, weight);
+                *place += 1;
+            }
+        }
+        first += gather.rows.len() as u32;
+    }
+    Matrix {
+        columns: upload_u32(like, &columns),
+        values: upload(like, &values, DType::F32, 0.0),
+        tasks: Tasks::new(like, &Work::new(tasks.iter().cloned())),
+    }
+}
+
+/// The last [`direct`] matrix: in most plans, layers from 1 on have the same.
+type Last<R> = Option<(Vec<bool>, Matrix<R>)>;
+
+/// Adds the gradient that reaches a layer directly from the chosen outputs; writes it where `add` is not set.
+fn add_direct<R: CubeRuntime>(
+    plan: &Plan,
+    grad: &CubeTensor<R>,
+    chosen: impl Fn(&Gather) -> bool,
+    out: &CubeTensor<R>,
+    add: bool,
+    last: &mut Last<R>,
+) {
+    let chosen: Vec<bool> = plan.wanted.iter().map(chosen).collect();
+    if last.as_ref().is_none_or(|(of, _)| *of != chosen) {
+        let made = direct(plan, &chosen, grad);
+        *last = Some((chosen, made));
+    }
+    if let Some((_, direct)) = last {
+        direct.product(grad, out, &Options { add, ..Options::none() });
+    }
+}
+
+/// See [`GraphBackend::propagate_backward`](crate::GraphBackend::propagate_backward).
+pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R>) -> CubeTensor<R> {
+    let grad = into_contiguous_aligned(grad);
+    let shape = [plan.nodes, grad.meta.shape()[1]];
+    let mut total: Option<CubeTensor<R>> = None;
+    let mut last = None;
+    // Noise does not depend on the table, so passes over one graph differ in nothing here.
+    for (index, pass) in plan.passes.iter().enumerate() {
+        if plan.passes[..index].iter().any(|other| other.structure.same(&pass.structure)) {
+            continue;
+        }
+        let of_graph = |gather: &Gather| plan.passes[gather.pass].structure.same(&pass.structure);
+        // The gradient of a layer is zero but at the rows that the forward pass needs of it.
+        let needed = plan.needed(&pass.structure, of_graph);
+        // Layer by layer, the rows of the gradient that are there.
+        let mut above: Option<(CubeTensor<R>, &Rows)> = None;
+        for (layer, rows) in needed.iter().enumerate().rev() {
+            let product = |out: &CubeTensor<R>, add| {
+                let Some((above, present)) = &above else { return };
+                let adjacency = pass.structure.layer(layer + 1);
+                let matrix = match rows {
+                    Rows::All => matrix(&adjacency, true, &grad),
+                    Rows::Some(wanted) => matrix_of_rows(&adjacency, true, &wanted.rows, &grad),
+                };
+                let marks = match present {
+                    Rows::All => None,
+                    Rows::Some(wanted) => Some(upload_u32(&grad, &work::bits(&wanted.rows, plan.nodes))),
+                };
+                let round_in = plan.storage == Storage::Bf16;
+                matrix.product(above, out, &Options { marks, add, round_in, ..Options::none() });
+            };
+            if layer > 0 {
+                let out = empty(&grad, shape);
+                product(&out, false);
+                let reads = |gather: &Gather| of_graph(gather) && reads_layer(gather, layer);
+                add_direct(plan, &grad, reads, &out, above.is_some(), &mut last);
+                above = Some((out, rows));
+            } else if above.is_some() {
+                match (&total, rows) {
+                    (None, Rows::All) => {
+                        let out = empty(&grad, shape);
+                        product(&out, false);
+                        total = Some(out);
+                    }
+                    (None, Rows::Some(_)) => {
+                        let out = zeros(&grad, shape);
+                        product(&out, false);
+                        total = Some(out);
+                    }
+                    (Some(total), _) => product(total, true),
+                }
+            }
+        }
+    }
+    let total = total.unwrap_or_else(|| zeros(&grad, shape));
+    let of_layer_zero = |gather: &Gather| match gather.output {
+        Output::Final => plan.in_mean(0),
+        Output::Layer(layer) => layer == 0,
+    };
+    add_direct(plan, &grad, of_layer_zero, &total, true, &mut last);
+    total
+}
+
+fn zeros<R: CubeRuntime>(like: &CubeTensor<R>, shape: [usize; 2]) -> CubeTensor<R> {
+    zeros_client(like.client.clone(), like.device.clone(), Shape::new(shape), like.dtype)
+}

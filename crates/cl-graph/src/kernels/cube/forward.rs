@@ -1,0 +1,161 @@
+//! Propagation on the device. What is not needed is not computed, as in the host kernels: the first product is shared by
+//! passes over one graph, a layer is made at the rows that are needed of it where these are few.
+//!
+//! A layer is always a table of all nodes; rows that are not needed hold anything and are not read.
+
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::into_contiguous_aligned;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::device::{empty, matrix, matrix_of_rows, upload_u32};
+use super::gather::{self, MEAN, Wanted, gather};
+use super::product::Options;
+use crate::input::{Output, Structure};
+use crate::kernels::needed::Rows;
+use crate::plan::{Gather, Pass, Plan, Storage};
+
+/// `A x`, or `Aᵀ x`.
+pub(super) fn spmm<R: CubeRuntime>(
+    adjacency: &crate::Adjacency,
+    transposed: bool,
+    x: CubeTensor<R>,
+) -> CubeTensor<R> {
+    let x = into_contiguous_aligned(x);
+    let out = empty(&x, [x.meta.shape()[0], x.meta.shape()[1]]);
+    matrix(adjacency, transposed, &x).product(&x, &out, &Options::none());
+    out
+}
+
+/// The layers that a gather's rows are sums of.
+fn bits(plan: &Plan, gather: &Gather) -> u32 {
+    match gather.output {
+        Output::Layer(layer) => 1 << layer,
+        Output::Final => {
+            (0..=plan.layers).filter(|&layer| plan.in_mean(layer)).map(|layer| 1 << layer).sum::<u32>() | MEAN
+        }
+    }
+}
+
+/// The entries of each pass, one pass after another, and how many each has.
+fn entries(plan: &Plan) -> (Vec<u32>, Vec<usize>) {
+    let mut entries = Vec::with_capacity(plan.rows() * gather::ENTRY);
+    let counts = (0..plan.passes.len())
+        .map(|pass| {
+            let (before, mut place) = (entries.len(), 0);
+            for wanted in &plan.wanted {
+                if wanted.pass == pass {
+                    let bits = bits(plan, wanted);
+                    entries.extend(wanted.rows.iter().zip(place..).flat_map(|(row, at)| [row, at, bits]));
+                }
+                place += wanted.rows.len() as u32;
+            }
+            (entries.len() - before) / gather::ENTRY
+        })
+        .collect();
+    (entries, counts)
+}
+
+/// See [`GraphBackend::propagate`](crate::GraphBackend::propagate).
+pub(super) fn propagate<R: CubeRuntime>(plan: &Plan, table: CubeTensor<R>) -> CubeTensor<R> {
+    let table = into_contiguous_aligned(table);
+    let out = empty(&table, [plan.rows(), table.meta.shape()[1]]);
+    if plan.rows() == 0 {
+        return out;
+    }
+    let (entries, counts) = entries(plan);
+    let list = upload_u32(&table, &entries);
+    let mut first = 0;
+    let mut shared = None;
+    for (index, (pass, count)) in plan.passes.iter().zip(counts).enumerate() {
+        if count == 0 {
+            continue;
+        }
+        let layers = layers(plan, index, &table, &mut shared);
+        // Without layers, noise is added to the table itself; what `Layer(0)` asks for has none.
+        let noise = pass.noise.filter(|_| plan.layers == 0);
+        let layers: Vec<_> = layers.iter().collect();
+        let run = |first, count, noise: Option<crate::Noise>| {
+            let noise = noise.map(|noise| (noise.key.at(0), noise.magnitude));
+            let options = gather::Options { share: plan.share(), noise, round_out: false };
+            gather(&Wanted::Entries { list: &list, first, count }, &layers, &out, &options);
+        };
+        if noise.is_none() {
+            run(first, count, None);
+        } else {
+            let mut at = first;
+            for wanted in plan.wanted.iter().filter(|wanted| wanted.pass == index) {
+                run(at, wanted.rows.len(), noise.filter(|_| wanted.output == Output::Final));
+                at += wanted.rows.len();
+            }
+        }
+        first += count;
+    }
+    out
+}
+
+/// The first product of a graph, without noise and not rounded, for all passes over it.
+type SharedFirst<R> = Option<(Structure, CubeTensor<R>)>;
+
+/// The layers of a pass, from the table on to the highest that is read.
+fn layers<R: CubeRuntime>(
+    plan: &Plan,
+    index: usize,
+    table: &CubeTensor<R>,
+    shared: &mut SharedFirst<R>,
+) -> Vec<CubeTensor<R>> {
+    let pass = &plan.passes[index];
+    let needed = plan.needed(&pass.structure, |gather| gather.pass == index);
+    let is_shared = |shared: &SharedFirst<R>| {
+        shared.as_ref().is_some_and(|(structure, _)| structure.same(&pass.structure))
+    };
+    let mut layers = vec![table.clone()];
+    for (layer, rows) in needed.iter().enumerate().skip(1) {
+        let again = || plan.passes[index + 1..].iter().any(|other| other.structure.same(&pass.structure));
+        if layer == 1 && matches!(rows, Rows::All) && (again() || is_shared(shared)) {
+            if !is_shared(shared) {
+                let out = empty(table, [plan.nodes, table.meta.shape()[1]]);
+                let options = Options { round_in: plan.storage == Storage::Bf16, ..Options::none() };
+                matrix(&pass.structure.layer(1), false, table).product(table, &out, &options);
+                *shared = Some((pass.structure.clone(), out));
+            }
+            if let Some((_, product)) = shared {
+                layers.push(first_layer(plan, pass, product));
+            }
+            continue;
+        }
+        let below = &layers[layer - 1];
+        let out = empty(table, [plan.nodes, table.meta.shape()[1]]);
+        let adjacency = pass.structure.layer(layer);
+        let matrix = match rows {
+            Rows::All => matrix(&adjacency, false, table),
+            Rows::Some(wanted) => matrix_of_rows(&adjacency, false, &wanted.rows, table),
+        };
+        let bf16 = plan.storage == Storage::Bf16;
+        let options = Options {
+            noise: noise(pass, layer),
+            // Layers from 1 on were written rounded.
+            round_in: bf16 && layer == 1,
+            round_out: bf16 && layer < plan.layers,
+            ..Options::none()
+        };
+        matrix.product(below, &out, &options);
+        layers.push(out);
+    }
+    layers
+}
+
+/// The noise of a layer.
+fn noise(pass: &Pass, layer: usize) -> Option<(cl_core::StreamKey, f32)> {
+    pass.noise.map(|noise| (noise.key.at(layer as u64), noise.magnitude))
+}
+
+/// Layer 1 of a pass from the product that it shares.
+fn first_layer<R: CubeRuntime>(plan: &Plan, pass: &Pass, product: &CubeTensor<R>) -> CubeTensor<R> {
+    let (noise, round_out) = (noise(pass, 1), plan.storage == Storage::Bf16 && plan.layers > 1);
+    if noise.is_none() && !round_out {
+        return product.clone();
+    }
+    let out = empty(product, [plan.nodes, product.meta.shape()[1]]);
+    gather(&Wanted::All, &[product], &out, &gather::Options { share: 1.0, noise, round_out });
+    out
+}
