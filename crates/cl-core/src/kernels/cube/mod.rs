@@ -1,4 +1,5 @@
-//! Kernels for GPU backends of CubeCL (CUDA, WebGPU). f32 alone; other element types take the portable body.
+//! Kernels for GPU backends of CubeCL (CUDA, WebGPU). f32 alone, and contrasts of rows up to 256 wide;
+//! the rest takes the portable body.
 //!
 //! No atomic is used, and how work is divided depends on shapes alone: the same inputs give the same bits on one device.
 //! They were run on Vulkan in software; on an NVIDIA GPU they have not been run yet.
@@ -37,10 +38,17 @@ where
     }
 }
 
+/// Widest rows: each unit keeps a quarter of a row's sums in registers.
+const WIDEST: usize = 256;
+
 /// Whether the kernels take these tables.
 fn fits<R: CubeRuntime>(anchors: &CubeTensor<R>, keys: &CubeTensor<R>) -> bool {
     let empty = |rows: &CubeTensor<R>| rows.meta.shape().num_elements() == 0;
-    anchors.dtype == DType::F32 && keys.dtype == DType::F32 && !empty(anchors) && !empty(keys)
+    anchors.dtype == DType::F32
+        && keys.dtype == DType::F32
+        && !empty(anchors)
+        && !empty(keys)
+        && anchors.meta.shape()[1] <= WIDEST
 }
 
 impl<R, F, I, BT> ContrastBackend for CubeBackend<R, F, I, BT>
