@@ -57,7 +57,7 @@ impl<B: Backend> Unread<B> {
             return Vec::new();
         }
         let data = Tensor::cat(std::mem::take(&mut self.losses), 0).into_data().convert::<f32>(); // [steps · 4]
-        let values = data.as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default();
+        let Ok(values) = data.as_slice::<f32>() else { unreachable!("converted to f32 just before") };
         let of = |parts: &[f32]| {
             let [total, objective, contrast, l2] = [0, 1, 2, 3].map(|part| f64::from(parts[part]));
             Losses { total, objective, contrast, l2 }
