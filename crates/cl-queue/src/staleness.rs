@@ -28,8 +28,9 @@ pub struct Staleness {
     pub shares: Shares,
 }
 
-/// Of the pairs of a recent anchor and a key of an earlier step, how many are no negatives. Anchors are the last things that
-/// joined, at most 256.
+/// Of the pairs of a recent anchor and a key of an earlier step, how many are no negatives. Anchors are what joined in the newest
+/// step: all of it, or 256 spread evenly over it. (A step's things may stand in the order of their ids, users before items, so that
+/// its last ones would be no sample of it.)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shares {
     /// Share in which the key has the anchor's own id.
@@ -50,7 +51,10 @@ impl Shares {
     pub fn of<B: ContrastBackend>(kept: &Kept<B>, related: impl Fn(u32, u32) -> Option<bool>) -> Self {
         let m = kept.ids.len();
         let (mut pairs, mut own, mut known, mut positive) = (0_u64, 0_u64, false, 0_u64);
-        for anchor in m.saturating_sub(256)..m {
+        // Keys stand oldest first.
+        let newest = kept.ages.last().map_or(0, |age| kept.ages.iter().rev().take_while(|other| *other == age).count());
+        let anchors = newest.min(256);
+        for anchor in (0..anchors).map(|at| m - newest + at * newest / anchors) {
             // Whatever joined with the anchor was no key of it yet.
             for key in (0..m).filter(|&key| kept.ages[key] > kept.ages[anchor]) {
                 pairs += 1;
@@ -172,9 +176,27 @@ mod tests {
         found.cosine_by_age.iter().zip([1.0, 1.0, 0.5, 0.0]).for_each(|(&x, y)| near(x, y));
         near(found.cosine_with_model.unwrap(), 0.5);
         assert_eq!((found.keys, found.age_mean, found.age_quartiles), (4, 2.5, [1, 2, 3, 4]));
-        // With keys before them: 6–5, 5–5, 5–6, 7–5, 7–6, 7–5; of these 5–5 is its own, and 7–6 related.
-        assert_eq!((shares.own_share, shares.false_negative_share), (1.0 / 6.0, Some(1.0 / 6.0)));
+        // The newest is 7, with keys 5, 6, 5 before it; of these 6 is related.
+        assert_eq!((shares.own_share, shares.false_negative_share), (0.0, Some(1.0 / 3.0)));
         assert_eq!(Shares::of(&kept(), |_, _| None).false_negative_share, None);
+    }
+
+    #[test]
+    fn anchors_are_a_sample_of_the_whole_newest_step() {
+        // 1,024 things 0, 1, 2, … in the newest step, and before it one key each of 0, of 512 and of a thing that is not there.
+        // Things below 512 are related to the last key. Of the newest, every fourth is an anchor: 0 and 512 among them.
+        let newest = 1024;
+        let ids: Vec<u32> = [0, 512, 9999].into_iter().chain(0..newest).collect();
+        let kept = Kept::<Flex> {
+            name: "merged".into(),
+            direction: Direction::AToB,
+            vectors: Tensor::zeros([ids.len(), 2], &Default::default()),
+            ages: ids.iter().enumerate().map(|(at, _)| if at < 3 { 2 } else { 1 }).collect(),
+            origins: ids.clone().into(),
+            ids: ids.into(),
+        };
+        let shares = Shares::of(&kept, |anchor, key| Some(key == 9999 && anchor < 512));
+        assert_eq!(shares, Shares { own_share: 2.0 / 768.0, false_negative_share: Some(128.0 / 768.0) });
     }
 
     #[test]
