@@ -16,7 +16,7 @@ use common::{Worst, bits, on_each_backend, random, tensor, values, with_threads}
 /// f32 against f32, of which each is within some 1e-6 of the truth.
 const TOLERANCE: f64 = 1e-5;
 const DIMS: [usize; 7] = [1, 7, 32, 50, 64, 128, 200];
-/// Numbers of anchors and keys: one, below, above and between the tiles of 64 × 512.
+/// Numbers of anchors and keys: one, below, above and between the tiles of 128 × 512.
 const SIZES: [(usize, usize); 5] = [(1, 1), (65, 63), (130, 517), (63, 1030), (5, 2)];
 
 fn primitive<B: ContrastBackend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {

@@ -52,7 +52,10 @@ impl Shares {
         let m = kept.ids.len();
         let (mut pairs, mut own, mut known, mut positive) = (0_u64, 0_u64, false, 0_u64);
         // Keys stand oldest first.
-        let newest = kept.ages.last().map_or(0, |age| kept.ages.iter().rev().take_while(|other| *other == age).count());
+        let newest = kept
+            .ages
+            .last()
+            .map_or(0, |age| kept.ages.iter().rev().take_while(|other| *other == age).count());
         let anchors = newest.min(256);
         for anchor in (0..anchors).map(|at| m - newest + at * newest / anchors) {
             // Whatever joined with the anchor was no key of it yet.

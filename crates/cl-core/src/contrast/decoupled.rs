@@ -87,8 +87,8 @@ impl<B: ContrastBackend> Contrast<B> for DecoupledConfig {
 /// loss_i = −s(a_i, p_i) / τ + log Σ_{k ≠ p_i} exp(s(a_i, k) / τ)
 /// ```
 ///
-/// The positive never stands in the denominator; other rows of the batch with the anchor's own id do not either, and old keys
-/// with it as the source of negatives says. An anchor without any negative (the last batch of an epoch may hold one row) counts as 0, without gradient.
+/// The positive never stands in the denominator. In-batch, other rows with the anchor's own id do not either; among other keys,
+/// whether those with it do is for the source of negatives to say. An anchor without any negative (the last batch of an epoch may hold one row) counts as 0, without gradient.
 ///
 /// # Ranges
 /// `temperature` τ > 0. With cosine similarity and M negatives the loss lies between log M − 2/τ and log M + 2/τ: it may be
