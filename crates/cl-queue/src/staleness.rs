@@ -51,15 +51,12 @@ impl Shares {
     pub fn of<B: ContrastBackend>(kept: &Kept<B>, related: impl Fn(u32, u32) -> Option<bool>) -> Self {
         let m = kept.ids.len();
         let (mut pairs, mut own, mut known, mut positive) = (0_u64, 0_u64, false, 0_u64);
-        // Keys stand oldest first.
-        let newest = kept
-            .ages
-            .last()
-            .map_or(0, |age| kept.ages.iter().rev().take_while(|other| *other == age).count());
+        // Keys stand oldest first; whatever joined with an anchor was no key of it yet.
+        let earlier = kept.ages.partition_point(|age| Some(age) != kept.ages.last());
+        let newest = m - earlier;
         let anchors = newest.min(256);
-        for anchor in (0..anchors).map(|at| m - newest + at * newest / anchors) {
-            // Whatever joined with the anchor was no key of it yet.
-            for key in (0..m).filter(|&key| kept.ages[key] > kept.ages[anchor]) {
+        for anchor in (0..anchors).map(|at| earlier + at * newest / anchors) {
+            for key in 0..earlier {
                 pairs += 1;
                 if kept.ids[anchor] == kept.ids[key] {
                     own += 1;
