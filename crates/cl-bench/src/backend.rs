@@ -36,6 +36,14 @@ pub trait OnBackend {
 pub(crate) const BACKENDS: [(&str, Option<&str>); 4] =
     [("flex", None), ("ndarray", Some("ndarray")), ("cuda", Some("cuda")), ("wgpu", Some("wgpu"))];
 
+/// Why the same file and seed may give other last bits on this backend from run to run; `None` where they do not.
+pub(crate) fn nondeterminism(name: &str) -> Option<&'static str> {
+    match name {
+        "cuda" | "wgpu" => Some("sums over whole tensors (losses, L2 norms) are Burn's, which adds atomically, in no fixed order"),
+        _ => None,
+    }
+}
+
 /// Whether a backend of this name is compiled in.
 #[must_use]
 pub(crate) fn is_compiled(name: &str) -> bool {

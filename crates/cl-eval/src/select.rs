@@ -48,11 +48,9 @@ impl TopK {
     fn take(&mut self, user: u32, first_item: u32, scores: &[f32]) {
         for (item, &score) in (first_item..).zip(scores) {
             if not_at_most(score, self.threshold) {
-                assert!(
-                    !score.is_nan(),
-                    "the score of user {user} for item {item} is NaN, so its rank is undefined: look for a \
-                     diverged model (a lower learning rate, a larger temperature) before ranking"
-                );
+                if score.is_nan() {
+                    undefined(user, item);
+                }
                 self.kept.push((score, item));
                 if self.kept.len() == self.capacity {
                     self.shrink();
@@ -90,8 +88,16 @@ fn not_at_most(score: f32, threshold: f32) -> bool {
     !(score <= threshold)
 }
 
+/// Ends the program for a score that has no rank.
+pub(crate) fn undefined(user: u32, item: u32) -> ! {
+    panic!(
+        "the score of user {user} for item {item} is NaN, so its rank is undefined: look for a diverged model (a lower \
+         learning rate, a larger temperature) before ranking"
+    )
+}
+
 /// Higher score first, then smaller item; 0 and −0 are equal. No score is NaN here.
-fn better_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
+pub(crate) fn better_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
     b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal).then(a.1.cmp(&b.1))
 }
 

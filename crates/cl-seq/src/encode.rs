@@ -1,11 +1,11 @@
 //! From requests to one pass and back: the same for every encoder that has a state after each event.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use cl_core::{Request, Rows};
 
 use crate::input::{Numbering, Row, SequenceInput};
-use crate::kernels::SequenceBackend;
-use crate::pass::{Pass, Reading, indices};
+use crate::kernels::{SequenceBackend, gather};
+use crate::pass::{Pass, Reading};
 use crate::pooling::Pooling;
 
 /// An encoder with a state after each event.
@@ -110,8 +110,8 @@ pub(crate) fn encode<B: SequenceBackend>(
                     assert!(event < events, "state {event} is asked for, and the batch has {events} events");
                     (first + event) as i32
                 };
-                let tokens: Tensor<B, 1, Int> = indices::<B>(rows.iter().map(token).collect(), &device);
-                encoder.foretell(passed.states().clone().select(0, tokens))
+                let tokens: Vec<i32> = rows.iter().map(token).collect();
+                encoder.foretell(gather(passed.states().clone(), &tokens))
             }
         }
     };
@@ -123,8 +123,8 @@ fn items_of<B: SequenceBackend>(table: &Tensor<B, 2>, rows: &Rows) -> Tensor<B, 
     match rows {
         Rows::Range(rows) => table.clone().narrow(0, rows.start as usize, rows.len()),
         Rows::List(rows) => {
-            let rows = rows.iter().map(|&row| row as i32).collect();
-            table.clone().select(0, indices::<B>(rows, &table.device()))
+            let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+            gather(table.clone(), &rows)
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::encode::{States, encode};
 use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
-use crate::kernels::{SequenceBackend, gated_recurrence};
-use crate::pass::{Pass, Positions, Reading, indices};
+use crate::kernels::{SequenceBackend, gated_recurrence, gather};
+use crate::pass::{Pass, Positions, Reading};
 use crate::pooling::Pooling;
 
 /// `type = "gru4rec"`. The defaults are RecBole's, but for biases, which its GRU has not.
@@ -186,8 +186,7 @@ impl<B: SequenceBackend> States<B> for Gru4Rec<B> {
     }
 
     fn states(&self, pass: &Pass) -> Tensor<B, 2> {
-        let items = indices::<B>(pass.items.clone(), &self.items.val().device());
-        let x = self.items.val().select(0, items); // [tokens, d]
+        let x = gather(self.items.val(), &pass.items); // [tokens, d]
         let mut x = pass.layout.drop(x, self.config.dropout, "embedding", 0);
         for Recurrent { input, state, state_bias } in &self.layers {
             let gates = input.forward(x);

@@ -28,7 +28,7 @@ pub use encoder::SequenceEncoder;
 pub use gru4rec::{Gru4Rec, Gru4RecConfig};
 pub use init::Init;
 pub use input::{Numbering, SequenceInput};
-pub use kernels::{Attention, SequenceBackend, attention, gated_recurrence};
+pub use kernels::{Attention, SequenceBackend, attention, gated_recurrence, gather};
 pub use masking::Masking;
 pub use pass::Positions;
 pub use pooling::Pooling;

@@ -1,9 +1,9 @@
 //! What stands for a sequence as a whole.
 
-use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::{SequenceBackend, gather};
 use crate::pass::{Pass, indices};
 
 /// What stands for a sequence as a whole, in a contrast.
@@ -31,7 +31,7 @@ impl Pooling {
     }
 
     /// Whole sequences of a pass, from the states after each of its tokens; `[tokens, d]` → `[sequences, width]`.
-    pub(crate) fn of<B: Backend>(
+    pub(crate) fn of<B: SequenceBackend>(
         self,
         states: &Tensor<B, 2>,
         pass: &Pass,
@@ -40,8 +40,9 @@ impl Pooling {
     ) -> Tensor<B, 2> {
         let (device, [_, dim]) = (states.device(), states.dims());
         if self == Self::Last {
-            let last = sequences.iter().map(|&sequence| pass.tokens(sequence).end as i32 - 1);
-            return states.clone().select(0, indices::<B>(last.collect(), &device));
+            let last: Vec<i32> =
+                sequences.iter().map(|&sequence| pass.tokens(sequence).end as i32 - 1).collect();
+            return gather(states.clone(), &last);
         }
         let slots = if self == Self::Flatten { longest } else { 1 };
         let (mut from, mut to, mut shares) = (Vec::new(), Vec::new(), Vec::new());
@@ -55,7 +56,7 @@ impl Pooling {
             }
         }
         let count = from.len();
-        let mut states = states.clone().select(0, indices::<B>(from, &device)); // [events, d]
+        let mut states = gather(states.clone(), &from); // [events, d]
         if self == Self::Mean {
             states = states * Tensor::from_data(TensorData::new(shares, [count, 1]), &device);
         }

@@ -11,7 +11,7 @@ use burn::tensor::ops::FloatTensor;
 use cl_core::StreamKey;
 use cl_core::rng::{below, unit};
 use cl_seq::kernels::portable;
-use cl_seq::{Attention, SequenceBackend, attention};
+use cl_seq::{Attention, SequenceBackend, attention, gather};
 use common::{Worst, bits, on_each_backend, random, tensor, values, with_threads};
 
 /// f32 against f32, sums in another order.
@@ -173,7 +173,46 @@ fn bits_do_not_depend_on_threads_nor_on_the_batch<B: SequenceBackend>(_backend: 
     }
 }
 
+/// Ids of a table with a row that nobody asks for and rows that are asked for often, against sums in f64.
+fn gathered_rows_and_their_gradients_are_those_of_loops<B: SequenceBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("gather's gradient on {backend}"), TOLERANCE);
+    for (rows, count, dim) in [(1, 1, 1), (5, 40, 7), (300, 900, 64), (4, 1500, 70)] {
+        let key = StreamKey::root(75).at(count as u64);
+        let ids: Vec<i32> =
+            (0..count).map(|at| (below(key.words(at, 0)[0], rows) * below(key.words(at, 0)[1], 2)) as i32).collect();
+        let table = random(key.child("table"), rows as usize * dim);
+        let upstream = random(key.child("grad"), count as usize * dim);
+        let leaf = tensor::<Autodiff<B>, 2>(&table, [rows as usize, dim]).require_grad();
+        let out = gather(leaf.clone(), &ids);
+        let copied: Vec<f64> =
+            ids.iter().flat_map(|&id| table[id as usize * dim..][..dim].iter().copied()).collect();
+        assert_eq!(values(out.clone()), copied, "{backend}");
+        let grads = (out * tensor(&upstream, [count as usize, dim])).sum().backward();
+        let mut expected = vec![0.0; table.len()];
+        for (at, &id) in ids.iter().enumerate() {
+            for column in 0..dim {
+                expected[id as usize * dim + column] += upstream[at * dim + column];
+            }
+        }
+        let found = leaf.grad(&grads).unwrap();
+        worst.check(&values(found.clone()), &expected, &format!("{rows} rows, {count} ids"));
+        let again = gather(leaf.clone(), &ids) * tensor(&upstream, [count as usize, dim]);
+        assert_eq!(bits(leaf.grad(&again.sum().backward()).unwrap()), bits(found), "{backend}");
+    }
+}
+
+fn a_row_that_is_not_there_is_named<B: SequenceBackend>(backend: &str) {
+    let table = tensor::<B, 2>(&[1.0, 2.0], [2, 1]);
+    for id in [2, -1] {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gather(table.clone(), &[0, id])));
+        let message = panic.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains(&format!("row {id} is asked for")), "{backend}: {message}");
+    }
+}
+
 on_each_backend!(
+    gathered_rows_and_their_gradients_are_those_of_loops,
+    a_row_that_is_not_there_is_named,
     kernels_and_portable_body_and_loops,
     gradients_are_those_of_finite_differences,
     bits_do_not_depend_on_threads_nor_on_the_batch,

@@ -51,6 +51,7 @@ fn a_run_leaves_all_its_files() {
     assert!(has(&result, "valid/recall@5") && has(&result, "test/map@5"));
     assert_eq!((&result["name"], &result["seed"]), (&"small".into(), &2024.into()));
     assert_eq!((&result["selected_on"], &result["backend"]), (&"validation".into(), &"flex".into()));
+    assert!(result["nondeterminism"].is_null());
 
     let data = &result["data"];
     let total = ["train", "validation", "test"].map(|part| data[part].as_u64().unwrap()).iter().sum::<u64>();

@@ -4,7 +4,7 @@
 mod autodiff;
 mod backend;
 #[cfg(feature = "cube")]
-mod cube;
+pub mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod host;

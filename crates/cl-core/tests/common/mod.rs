@@ -121,6 +121,10 @@ macro_rules! on_each_backend {
                 super::$check::<burn::backend::Wgpu>("wgpu");
             })*
         }
+        #[cfg(feature = "cuda-on-host")]
+        mod cuda_on_host {
+            $(#[test] fn $check() { super::$check::<cl_cuda_on_host::CudaOnHost>("CUDA on the host"); })*
+        }
         #[cfg(feature = "cuda")]
         mod cuda {
             $(#[test] fn $check() { super::$check::<burn::backend::Cuda>("cuda"); })*

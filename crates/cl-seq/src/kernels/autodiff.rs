@@ -4,9 +4,26 @@ use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
 use super::backend::{Attention, SequenceBackend};
+
+#[derive(Debug)]
+struct Gather;
+
+impl<B: SequenceBackend> Backward<B, 1> for Gather {
+    /// The ids, and the rows of the table.
+    type State = (Box<[i32]>, usize);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([table], (ids, rows)) = (ops.parents, ops.state);
+        if let Some(table) = table {
+            grads.register::<B>(table.id, B::gather_backward(grad, &ids, rows));
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Attend;
@@ -46,6 +63,14 @@ impl<B: SequenceBackend> Backward<B, 3> for Recur {
 }
 
 impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, C> {
+    fn gather(table: FloatTensor<Self>, ids: &[i32]) -> FloatTensor<Self> {
+        let rows = table.primitive.shape()[0];
+        match Gather.prepare::<C>([table.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((ids.into(), rows), B::gather(table.primitive, ids)),
+            OpsKind::UnTracked(prep) => prep.finish(B::gather(table.primitive, ids)),
+        }
+    }
+
     fn attend(
         attention: &Attention,
         q: FloatTensor<Self>,

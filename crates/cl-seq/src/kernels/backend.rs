@@ -50,8 +50,18 @@ impl Attention {
     }
 }
 
-/// Attention and gated recurrence inside sequences.
+/// Rows of tables, attention and gated recurrence inside sequences.
 pub trait SequenceBackend: Backend {
+    /// See [`gather`]; `table [rows, d]` → `[ids, d]`.
+    fn gather(table: FloatTensor<Self>, ids: &[i32]) -> FloatTensor<Self> {
+        portable::gather::<Self>(table, ids)
+    }
+
+    /// The gradient of [`gather`](Self::gather) for its table of so many rows, given that of its output.
+    fn gather_backward(grad: FloatTensor<Self>, ids: &[i32], rows: usize) -> FloatTensor<Self> {
+        portable::gather_backward::<Self>(grad, ids, rows)
+    }
+
     /// See [`attention`]; `q`, `k`, `v` `[tokens, d]` → `[tokens, d]`.
     fn attend(
         attention: &Attention,
@@ -94,6 +104,28 @@ pub trait SequenceBackend: Backend {
     ) -> [FloatTensor<Self>; 3] {
         recurrence::backward::<Self>(offsets, gates, weight, bias, states, grad)
     }
+}
+
+/// Rows of a table by number, in any order and as often as is asked; `[rows, d]` → `[ids, d]`.
+///
+/// The gradient of a row is the sum of those of its copies, added in their order, so that it has the same bits every time.
+///
+/// # Cost
+///
+/// O(ids · d), and for the gradient a table of zeros.
+///
+/// # Panics
+///
+/// If an id is no row of the table.
+#[track_caller]
+#[must_use]
+pub fn gather<B: SequenceBackend>(table: Tensor<B, 2>, ids: &[i32]) -> Tensor<B, 2> {
+    let [rows, dim] = table.dims();
+    if let Some(id) = ids.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
+        panic!("row {id} is asked for, and the table is [{rows}, {dim}]");
+    }
+    let table = table.into_primitive().tensor();
+    Tensor::from_primitive(TensorPrimitive::Float(B::gather(table, ids)))
 }
 
 /// Multi-head scaled dot-product attention inside sequences that lie end to end; `[tokens, d]` → `[tokens, d]`.

@@ -1,4 +1,4 @@
-//! Attention and gated recurrence inside sequences as a backend extension: a portable body in plain Burn operations, for attention a host
+//! Rows of tables, attention and gated recurrence inside sequences as a backend extension: a portable body in plain Burn operations, for attention a host
 //! kernel on slices for burn-flex and burn-ndarray, a hand-written backward for `Autodiff`.
 
 mod autodiff;
@@ -16,4 +16,4 @@ mod ndarray;
 pub mod portable;
 mod recurrence;
 
-pub use backend::{Attention, SequenceBackend, attention, gated_recurrence};
+pub use backend::{Attention, SequenceBackend, attention, gated_recurrence, gather};

@@ -4,7 +4,7 @@
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Bool, Int, Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{Bool, IndexingUpdateOp, Int, Tensor, TensorData, TensorPrimitive};
 
 use super::backend::Attention;
 
@@ -96,6 +96,21 @@ impl<'a, B: Backend> Padded<'a, B> {
         let scores = q.matmul(k.swap_dims(2, 3)).mul_scalar(self.scale());
         softmax(scores.mask_fill(self.hidden().expand(shape), f32::NEG_INFINITY), 3)
     }
+}
+
+/// See [`SequenceBackend::gather`](super::SequenceBackend::gather).
+pub fn gather<B: Backend>(table: FloatTensor<B>, ids: &[i32]) -> FloatTensor<B> {
+    let device = B::float_device(&table);
+    float::<B>(table).select(0, indices::<B>(ids.to_vec(), &device)).into_primitive().tensor()
+}
+
+/// See [`SequenceBackend::gather_backward`](super::SequenceBackend::gather_backward).
+pub fn gather_backward<B: Backend>(grad: FloatTensor<B>, ids: &[i32], rows: usize) -> FloatTensor<B> {
+    let device = B::float_device(&grad);
+    let grad = float::<B>(grad);
+    let out = Tensor::<B, 2>::zeros([rows, grad.dims()[1]], &device);
+    let ids = indices::<B>(ids.to_vec(), &device);
+    out.select_assign(0, ids, grad, IndexingUpdateOp::Add).into_primitive().tensor()
 }
 
 /// See [`SequenceBackend::attend`](super::SequenceBackend::attend).

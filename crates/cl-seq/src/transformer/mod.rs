@@ -13,8 +13,8 @@ pub(crate) use block::{gelu, norm};
 pub(crate) use config::TransformerConfig;
 pub use config::{Activation, Norm};
 
-use crate::kernels::SequenceBackend;
-use crate::pass::{Pass, Reading, indices};
+use crate::kernels::{SequenceBackend, gather};
+use crate::pass::{Pass, Reading};
 use block::Block;
 
 /// Embeddings of items and positions, and blocks.
@@ -59,10 +59,10 @@ impl<B: SequenceBackend> Transformer<B> {
 
     /// The state after each token of a pass, `[tokens, d]`.
     pub(crate) fn states(&self, pass: &Pass) -> Tensor<B, 2> {
-        let (config, device) = (&self.config, self.items.val().device());
-        let items = self.items.val().select(0, indices::<B>(pass.items.clone(), &device));
+        let config = &self.config;
+        let items = gather(self.items.val(), &pass.items);
         let scale = if config.scale_embeddings { (config.dim as f64).sqrt() } else { 1.0 };
-        let positions = self.positions.val().select(0, indices::<B>(pass.positions.clone(), &device));
+        let positions = gather(self.positions.val(), &pass.positions);
         let mut x = items.mul_scalar(scale) + positions; // [tokens, d]
         if let Some(norm) = &self.first_norm {
             x = norm.forward(x);

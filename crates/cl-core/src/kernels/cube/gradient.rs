@@ -12,9 +12,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{addresses, room, spread};
-use super::row_lse::{Ids, LOWEST, PITCH, SIDE, TILE, dot_products, shares};
+use super::row_lse::{Ids, LOWEST};
+use super::tile::{EACH, PITCH, SIDE, TILE, dot_products, shares};
 
-const EACH: usize = TILE / SIDE;
 /// Rows of the other table that stand in shared memory when they are added.
 const DEPTH: usize = 16;
 

@@ -1,6 +1,6 @@
 //! What every launch needs.
 
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::ops::numeric::empty_device_dtype;
@@ -8,28 +8,58 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 /// Row after row, each without gaps; a device may leave some between rows, which their stride tells.
-pub(super) fn rows_in_memory<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
+#[must_use]
+pub fn rows_in_memory<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
     into_contiguous_aligned(tensor)
 }
 
-/// Room for so many numbers beside a tensor, one after another.
-pub(super) fn room<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: usize) -> CubeTensor<R> {
+/// Room for so many numbers of this type beside a tensor, one after another, with anything in it.
+#[must_use]
+pub fn room_for<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: usize, dtype: DType) -> CubeTensor<R> {
     let (client, device) = (beside.client.clone(), beside.device.clone());
-    empty_device_dtype(client, device, Shape::new([numbers]), beside.dtype)
+    empty_device_dtype(client, device, Shape::new([numbers]), dtype)
+}
+
+/// The same, of that tensor's type.
+#[must_use]
+pub fn room<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: usize) -> CubeTensor<R> {
+    room_for(beside, numbers, beside.dtype)
 }
 
 /// The width of addresses that all these tensors need.
-pub(super) fn addresses<R: CubeRuntime>(tensors: &[&CubeTensor<R>]) -> AddressType {
+#[must_use]
+pub fn addresses<R: CubeRuntime>(tensors: &[&CubeTensor<R>]) -> AddressType {
     let widths = tensors.iter().map(|tensor| tensor.required_address_type());
     widths.max().unwrap_or_else(|| unreachable!("a kernel has tensors"))
 }
 
 /// So many cubes, spread over two axes: WebGPU allows 65,535 on one. `CUBE_POS` counts them.
-pub(super) fn spread(cubes: usize) -> CubeCount {
+#[must_use]
+pub fn spread(cubes: usize) -> CubeCount {
     const MOST: usize = 32_768;
     if cubes <= MOST {
         CubeCount::Static(cubes.max(1) as u32, 1, 1)
     } else {
         CubeCount::Static(MOST as u32, cubes.div_ceil(MOST) as u32, 1)
     }
+}
+
+/// These numbers on the device of another tensor; one number where there is none, as no buffer is empty.
+#[must_use]
+pub fn upload<R: CubeRuntime, E: CubeElement>(
+    beside: &CubeTensor<R>,
+    numbers: &[E],
+    dtype: DType,
+    none: E,
+) -> CubeTensor<R> {
+    let numbers = if numbers.is_empty() { &[none][..] } else { numbers };
+    let handle = beside.client.create_from_slice(E::as_bytes(numbers));
+    let shape = Shape::new([numbers.len()]);
+    CubeTensor::new_contiguous(beside.client.clone(), beside.device.clone(), shape, handle, dtype)
+}
+
+/// Whole numbers on the device of another tensor.
+#[must_use]
+pub fn upload_u32<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: &[u32]) -> CubeTensor<R> {
+    upload(beside, numbers, DType::U32, 0)
 }

@@ -6,8 +6,10 @@
 
 mod elementwise;
 mod gradient;
-mod launch;
+pub mod launch;
+pub mod random;
 mod row_lse;
+pub mod tile;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;

@@ -9,16 +9,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{addresses, room, spread};
+use super::tile::{DEPTH, EACH, PITCH, SIDE, TILE, dot_products, shares};
 
-/// Rows and columns of a tile of logits.
-pub(super) const TILE: usize = 64;
-/// Units of a cube along each side, and logits of a unit along each.
-pub(super) const SIDE: usize = 16;
-const EACH: usize = TILE / SIDE;
-/// Columns of both tables that stand in shared memory at a time.
-const DEPTH: usize = 16;
-/// Distance of tiles' rows in shared memory: odd, so that units side by side meet different banks.
-pub(super) const PITCH: usize = TILE + 1;
 /// Stands for −∞, which the shading language cannot write.
 pub(super) const LOWEST: f32 = -3.0e38;
 
@@ -27,62 +19,6 @@ pub(super) struct Ids<R: CubeRuntime> {
     pub(super) anchors: CubeTensor<R>,
     pub(super) keys: CubeTensor<R>,
     pub(super) masked: bool,
-}
-
-/// Puts `DEPTH` columns from `column` on of the 64 rows from `first` on into shared memory, column after column; 0 outside.
-#[cube]
-fn load(tile: &mut SharedMemory<f32>, table: &Tensor<f32>, first: usize, column: usize) {
-    let rows = table.shape(0);
-    let columns = table.shape(1);
-    let stride = table.stride(0);
-    let unit = UNIT_POS as usize;
-    #[unroll]
-    for part in 0..comptime!(TILE * DEPTH / (SIDE * SIDE)) {
-        let at = unit + part * comptime!(SIDE * SIDE);
-        let row = first + at / DEPTH;
-        let place = column + at % DEPTH;
-        let inside = row < rows && place < columns;
-        let value = table[select(inside, row * stride + place, 0usize)];
-        tile[(at % DEPTH) * PITCH + at / DEPTH] = select(inside, value, f32::new(0.0));
-    }
-}
-
-/// The unit's 4 × 4 dot products of rows of `x` from `x_first` on and rows of `y` from `y_first` on, into `products`.
-#[cube]
-pub(super) fn dot_products(
-    products: &mut Array<f32>,
-    x_tile: &mut SharedMemory<f32>,
-    y_tile: &mut SharedMemory<f32>,
-    x: &Tensor<f32>,
-    y: &Tensor<f32>,
-    x_first: usize,
-    y_first: usize,
-) {
-    let across = UNIT_POS_X as usize;
-    let down = UNIT_POS_Y as usize;
-    #[unroll]
-    for at in 0..comptime!(EACH * EACH) {
-        products[at] = f32::new(0.0);
-    }
-    let columns = x.shape(1);
-    let mut column = 0usize;
-    while column < columns {
-        sync_cube();
-        load(x_tile, x, x_first, column);
-        load(y_tile, y, y_first, column);
-        sync_cube();
-        for depth in 0..DEPTH {
-            #[unroll]
-            for i in 0..EACH {
-                let left = x_tile[depth * PITCH + down + i * SIDE];
-                #[unroll]
-                for j in 0..EACH {
-                    products[i * EACH + j] += left * y_tile[depth * PITCH + across + j * SIDE];
-                }
-            }
-        }
-        column += DEPTH;
-    }
 }
 
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -196,18 +132,6 @@ fn join_kernel(peaks: &Tensor<f32>, sums: &Tensor<f32>, out: &mut Tensor<f32>, s
         }
         out[row] = highest + total.ln();
     }
-}
-
-/// Into how many shares of how many rows (whole tiles) `others` rows are cut, so that some hundred cubes have work
-/// where there are few rows.
-pub(super) fn shares(rows: usize, others: usize) -> (usize, usize) {
-    const CUBES: usize = 512;
-    /// Tiles that a cube should at least go through.
-    const TILES: usize = 4;
-    let tiles = others.div_ceil(TILE);
-    let wanted = CUBES.div_ceil(rows.div_ceil(TILE)).min(tiles.div_ceil(TILES)).max(1);
-    let each = tiles.div_ceil(wanted) * TILE;
-    (others.div_ceil(each), each)
 }
 
 /// See [`ContrastBackend::row_lse`](crate::kernels::ContrastBackend::row_lse); no table is empty.

@@ -6,8 +6,9 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
+use cl_core::kernels::cube::launch::{upload, upload_u32};
 
-use super::device::{Tasks, empty, matrix, matrix_of_rows, upload, upload_u32};
+use super::device::{Tasks, empty, matrix, matrix_of_rows};
 use super::product::{Matrix, Options};
 use super::work::{self, Work};
 use crate::input::Output;

@@ -4,6 +4,7 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::ops::numeric::empty_device_dtype;
 use burn_cubecl::tensor::CubeTensor;
+use cl_core::kernels::cube::launch::{spread, upload, upload_u32};
 use cubecl::prelude::*;
 
 use super::product::Matrix;
@@ -12,8 +13,6 @@ use crate::adjacency::Adjacency;
 
 /// Units of a cube at most.
 const UNITS: usize = 256;
-/// Cubes along one axis; WebGPU allows 65,535.
-const CUBES: usize = 32_768;
 
 /// How the units of a cube share rows of `dim` numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,38 +67,13 @@ pub(super) fn lanes<R: CubeRuntime>(tables: &[&CubeTensor<R>]) -> (Lanes, usize)
 }
 
 /// Cubes for so many rows.
-pub(super) fn spread(rows: usize, rows_of_cube: usize) -> CubeCount {
-    let cubes = rows.div_ceil(rows_of_cube);
-    CubeCount::Static(cubes.min(CUBES) as u32, cubes.div_ceil(CUBES) as u32, 1)
-}
-
-/// The addresses that a kernel over these tensors needs.
-pub(super) fn address<R: CubeRuntime>(tensors: &[&CubeTensor<R>]) -> AddressType {
-    let each = tensors.iter().map(|tensor| tensor.required_address_type());
-    each.max().unwrap_or(AddressType::U32)
+pub(super) fn cubes(rows: usize, rows_of_cube: usize) -> CubeCount {
+    spread(rows.div_ceil(rows_of_cube))
 }
 
 /// A matrix on the device of `like`, with anything in it.
 pub(super) fn empty<R: CubeRuntime>(like: &CubeTensor<R>, shape: [usize; 2]) -> CubeTensor<R> {
     empty_device_dtype(like.client.clone(), like.device.clone(), Shape::new(shape), like.dtype)
-}
-
-/// These numbers on the device of `like`; one number where there is none, as no buffer is empty.
-pub(super) fn upload<R: CubeRuntime, E: CubeElement>(
-    like: &CubeTensor<R>,
-    numbers: &[E],
-    dtype: DType,
-    none: E,
-) -> CubeTensor<R> {
-    let numbers = if numbers.is_empty() { &[none][..] } else { numbers };
-    let handle = like.client.create_from_slice(E::as_bytes(numbers));
-    let shape = Shape::new([numbers.len()]);
-    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, dtype)
-}
-
-/// Whole numbers on the device of `like`.
-pub(super) fn upload_u32<R: CubeRuntime>(like: &CubeTensor<R>, numbers: &[u32]) -> CubeTensor<R> {
-    upload(like, numbers, DType::U32, 0)
 }
 
 /// The tasks of a product on the device: whole rows, then segments, then long rows.

@@ -6,8 +6,9 @@
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::tensor::CubeTensor;
+use cl_core::kernels::cube::launch::upload_u32;
 
-use super::device::{empty, matrix, matrix_of_rows, upload_u32};
+use super::device::{empty, matrix, matrix_of_rows};
 use super::gather::{self, MEAN, Wanted, gather};
 use super::product::Options;
 use crate::input::{Output, Structure};

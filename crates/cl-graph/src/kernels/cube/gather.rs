@@ -3,9 +3,10 @@
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cl_core::StreamKey;
+use cl_core::kernels::cube::launch::addresses;
 use cubecl::prelude::*;
 
-use super::device::{Lanes, address, lanes, spread};
+use super::device::{Lanes, cubes, lanes};
 use super::numbers::{add_noise, draw, factor, rounded};
 
 /// Numbers that a row that is wanted is: the row of the layers, the row of the output, and a bit for each layer that is
@@ -137,9 +138,9 @@ pub(super) fn gather<R: CubeRuntime>(
     unsafe {
         gather_kernel::launch_unchecked(
             &out.client,
-            spread(count, lanes.rows),
+            cubes(count, lanes.rows),
             lanes.cube(),
-            address(&tables),
+            addresses(&tables),
             width,
             // Without a list, no kernel reads what stands for it.
             list.unwrap_or(layers[0]).clone().into_tensor_arg(),

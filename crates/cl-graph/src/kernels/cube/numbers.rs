@@ -1,34 +1,7 @@
 //! What kernels do with the numbers of a row: the noise of [`noise`](crate::kernels::noise), and rounding.
 
+use cl_core::kernels::cube::random::{pcg4d, unit};
 use cubecl::prelude::*;
-
-/// Word `word` of the four of `cl_core::rng::pcg4d`; products and sums wrap around.
-#[cube]
-fn pcg4d(a: u32, b: u32, c: u32, d: u32) -> (u32, u32, u32, u32) {
-    let mut x = a * 1664525u32 + 1013904223u32;
-    let mut y = b * 1664525u32 + 1013904223u32;
-    let mut z = c * 1664525u32 + 1013904223u32;
-    let mut w = d * 1664525u32 + 1013904223u32;
-    x += y * w;
-    y += z * x;
-    z += x * y;
-    w += y * z;
-    x = x ^ (x >> 16u32);
-    y = y ^ (y >> 16u32);
-    z = z ^ (z >> 16u32);
-    w = w ^ (w >> 16u32);
-    x += y * w;
-    y += z * x;
-    z += x * y;
-    w += y * z;
-    (x, y, z, w)
-}
-
-/// A number in `[0, 1)` of 24 bits.
-#[cube]
-fn unit(word: u32) -> f32 {
-    f32::cast_from(word >> 8u32) * f32::new(1.0 / 16_777_216.0)
-}
 
 /// Writes the uniform numbers of a row to its `4 * ⌈dim / 4⌉` places of `noise`, each block of four by one of the row's
 /// `lanes` units, and to `squares` what each unit's numbers add to the squared length.

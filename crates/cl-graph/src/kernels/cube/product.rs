@@ -3,9 +3,10 @@
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cl_core::StreamKey;
+use cl_core::kernels::cube::launch::addresses;
 use cubecl::prelude::*;
 
-use super::device::{Lanes, Tasks, address, empty, lanes, spread};
+use super::device::{Lanes, Tasks, cubes, empty, lanes};
 use super::numbers::{add_noise, draw, factor, rounded};
 use super::work::TASK;
 
@@ -207,9 +208,9 @@ impl<R: CubeRuntime> Matrix<R> {
         unsafe {
             product_kernel::launch_unchecked(
                 &out.client,
-                spread(count, lanes.rows),
+                cubes(count, lanes.rows),
                 lanes.cube(),
-                address(&[tasks, columns, values, x, out]),
+                addresses(&[tasks, columns, values, x, out]),
                 width,
                 tasks.clone().into_tensor_arg(),
                 columns.clone().into_tensor_arg(),

@@ -1,0 +1,65 @@
+//! Attention and the gradient of gathered rows on GPU backends of CubeCL: kernels of our own for f32; the scores of a sequence are
+//! never stored. Other element types, and heads whose tiles do not fit into the device's shared memory, take the portable body; so does recurrence,
+//! whose products are Burn's.
+//!
+//! No atomic is used, and how work is divided depends on the lengths of the sequences alone: the same inputs give the same bits
+//! on one device. They are tested on Vulkan in software and as CUDA on the host; on an NVIDIA GPU they have not been run.
+
+mod backward;
+mod forward;
+mod rows;
+mod tile;
+
+use burn::tensor::{DType, Tensor};
+use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
+use cl_core::kernels::cube::launch::rows_in_memory;
+
+use super::backend::{Attention, SequenceBackend};
+use super::portable;
+use tile::Work;
+
+impl<R, F, I, BT> SequenceBackend for CubeBackend<R, F, I, BT>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    fn gather_backward(grad: CubeTensor<R>, ids: &[i32], rows: usize) -> CubeTensor<R> {
+        let dim = grad.meta.shape()[1];
+        if grad.dtype != DType::F32 || ids.is_empty() || dim == 0 {
+            return portable::gather_backward::<Self>(grad, ids, rows);
+        }
+        let out = Tensor::<Self, 2>::zeros([rows, dim], &grad.device).into_primitive().tensor();
+        rows::sum_rows(&rows_in_memory(grad), ids, &out);
+        out
+    }
+
+    fn attend(
+        attention: &Attention,
+        q: CubeTensor<R>,
+        k: CubeTensor<R>,
+        v: CubeTensor<R>,
+    ) -> CubeTensor<R> {
+        let Some(work) = Work::new(attention, &q, forward::TILES) else {
+            return portable::attention::<Self>(attention, q, k, v);
+        };
+        let [q, k, v] = [q, k, v].map(rows_in_memory);
+        forward::attention(&work, &q, &k, &v)
+    }
+
+    fn attend_backward(
+        attention: &Attention,
+        q: CubeTensor<R>,
+        k: CubeTensor<R>,
+        v: CubeTensor<R>,
+        grad: CubeTensor<R>,
+    ) -> [CubeTensor<R>; 3] {
+        let Some(work) = Work::new(attention, &q, backward::TILES) else {
+            return portable::attention_backward::<Self>(attention, q, k, v, grad);
+        };
+        let [q, k, v, grad] = [q, k, v, grad].map(rows_in_memory);
+        backward::attention_backward(&work, &q, &k, &v, &grad)
+    }
+}
