@@ -44,7 +44,7 @@ fn library(name: &str, text: &str) -> PathBuf {
     let written = std::fs::write(&source, text);
     written.unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     // Multiplications and additions are joined as NVRTC joins them.
-    let arguments = ["-std=c++17", "-O1", "-march=native", "-ffp-contract=fast", "-w", "-shared", "-fPIC", "-o"];
+    let arguments = ["-std=c++17", "-O1", "-march=native", "-ffp-contract=fast", "-fno-strict-aliasing", "-w", "-shared", "-fPIC", "-o"];
     let out = Command::new(compiler()).args(arguments).arg(&made).arg(&source).output();
     let out = out.unwrap_or_else(|error| panic!("a C++ compiler is needed, and {}: {error}", compiler()));
     assert!(out.status.success(), "{name}:\n{}\n{text}", String::from_utf8_lossy(&out.stderr));

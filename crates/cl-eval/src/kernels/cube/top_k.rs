@@ -149,11 +149,12 @@ impl Found {
     }
 }
 
-/// The numbers of a tensor of the kernel's.
+/// The numbers of a tensor of the kernel's; memory behind them, which a device may have added, is left out.
 fn read<R: CubeRuntime, E: CubeElement>(tensor: CubeTensor<R>) -> Vec<E> {
+    let count = tensor.meta.shape().num_elements();
     let bytes = tensor.client.read_one(tensor.handle);
     let bytes = bytes.unwrap_or_else(|error| panic!("rankings could not be read from the device: {error:?}"));
-    E::from_bytes(&bytes).to_vec()
+    E::from_bytes(&bytes)[..count].to_vec()
 }
 
 /// Ranks all items for all rows of `users`; row r may not have `masked[offsets[r]..offsets[r + 1]]`. No table is empty.
