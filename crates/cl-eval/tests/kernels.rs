@@ -47,18 +47,21 @@ fn lists_are_those_of_a_full_sort<B: RankBackend>(backend: &str) {
                         user_row.iter().zip(of(&items, item as usize)).map(|(x, y)| x * y).sum()
                     };
                     let hidden = |item: u32| masks.iter().any(|mask| mask.contains(user as usize, item));
-                    let mut order: Vec<(f64, u32)> = (0..m as u32)
-                        .filter(|&item| !hidden(item))
-                        .map(|item| (score(item), item))
-                        .collect();
+                    let mut order: Vec<(f64, u32)> =
+                        (0..m as u32).filter(|&item| !hidden(item)).map(|item| (score(item), item)).collect();
                     order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
                     order.truncate(cutoff);
                     let name = format!("{backend}: {n} × {m} × {dim}, {cutoff}, user {user}");
                     assert_eq!(found.of(row), order.iter().map(|x| x.1).collect::<Vec<_>>(), "{name}");
                     let scores = &found.scores[row * cutoff..(row + 1) * cutoff];
-                    let expected = order.iter().map(|x| x.0 as f32).chain(std::iter::repeat(f32::NEG_INFINITY));
+                    let expected =
+                        order.iter().map(|x| x.0 as f32).chain(std::iter::repeat(f32::NEG_INFINITY));
                     assert!(expected.zip(scores).all(|(x, y)| x == *y), "{name}: {scores:?}");
-                    assert!(found.items[row * cutoff + order.len()..(row + 1) * cutoff].iter().all(|&x| x == NO_ITEM));
+                    assert!(
+                        found.items[row * cutoff + order.len()..(row + 1) * cutoff]
+                            .iter()
+                            .all(|&x| x == NO_ITEM)
+                    );
                 }
             }
         }
@@ -69,7 +72,8 @@ fn lists_are_those_of_a_full_sort<B: RankBackend>(backend: &str) {
 fn rounded_scores_are_the_portable_bodys<B: RankBackend>(backend: &str) {
     for (n, m, dim) in [(130, 1500, 64), (65, 700, 7)] {
         let key = StreamKey::root(6).at(n as u64);
-        let table = |name: &str, rows: usize| tensor::<B, 2>(&random(key.child(name), rows * dim), [rows, dim]);
+        let table =
+            |name: &str, rows: usize| tensor::<B, 2>(&random(key.child(name), rows * dim), [rows, dim]);
         let (users, items) = (table("users", n), table("items", m));
         let masked = mask(key.child("mask"), n, m, 5 * n);
         let rows: Vec<u32> = (0..n as u32).collect();
@@ -106,9 +110,8 @@ fn zeros_are_equal_and_infinities_have_ranks<B: RankBackend>(backend: &str) {
 fn nan_is_refused_unless_it_is_masked<B: RankBackend>(backend: &str) {
     let items = tensor::<B, 2>(&[1.0, f64::NAN, 2.0], [3, 1]);
     let users = tensor::<B, 2>(&[1.0, 1.0], [2, 1]);
-    let rank = |masked: &UserItems| {
-        rank_embeddings(users.clone(), items.clone(), &[1], &[masked], 2, Score::Raw)
-    };
+    let rank =
+        |masked: &UserItems| rank_embeddings(users.clone(), items.clone(), &[1], &[masked], 2, Score::Raw);
     let found = rank(&UserItems::from_pairs(2, [(1, 1)].into_iter()));
     assert_eq!(found.of(0), [2, 0], "{backend}");
     let none = UserItems::from_pairs(2, std::iter::empty());

@@ -96,8 +96,13 @@ fn random_plans<B: GraphBackend>(backend: &str) {
                 let normalization =
                     if draw % 4 == 3 { Normalization::Left } else { Normalization::Symmetric };
                 let structures = structures(key, users, items, normalization);
-                let requests = requests(key.child("requests"), &structures, layers);
+                let mut requests = requests(key.child("requests"), &structures, layers);
                 let storage = if draw / 3 % 2 == 0 { Storage::F32 } else { Storage::Bf16 };
+                if storage == Storage::Bf16 && dim == 1 {
+                    // Noise of one number is its length with the sign of a sum, and rounding leaves sums that are 0 but for
+                    // the order of addition.
+                    requests.iter_mut().for_each(|request| request.input.noise = None);
+                }
                 let (forward, backward) = match storage {
                     Storage::F32 => (&mut forward, &mut backward),
                     Storage::Bf16 => (&mut forward_bf16, &mut backward_bf16),

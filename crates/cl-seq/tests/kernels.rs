@@ -178,8 +178,9 @@ fn gathered_rows_and_their_gradients_are_those_of_loops<B: SequenceBackend>(back
     let mut worst = Worst::new(format!("gather's gradient on {backend}"), TOLERANCE);
     for (rows, count, dim) in [(1, 1, 1), (5, 40, 7), (300, 900, 64), (4, 1500, 70)] {
         let key = StreamKey::root(75).at(count as u64);
-        let ids: Vec<i32> =
-            (0..count).map(|at| (below(key.words(at, 0)[0], rows) * below(key.words(at, 0)[1], 2)) as i32).collect();
+        let ids: Vec<i32> = (0..count)
+            .map(|at| (below(key.words(at, 0)[0], rows) * below(key.words(at, 0)[1], 2)) as i32)
+            .collect();
         let table = random(key.child("table"), rows as usize * dim);
         let upstream = random(key.child("grad"), count as usize * dim);
         let leaf = tensor::<Autodiff<B>, 2>(&table, [rows as usize, dim]).require_grad();
@@ -204,7 +205,8 @@ fn gathered_rows_and_their_gradients_are_those_of_loops<B: SequenceBackend>(back
 fn a_row_that_is_not_there_is_named<B: SequenceBackend>(backend: &str) {
     let table = tensor::<B, 2>(&[1.0, 2.0], [2, 1]);
     for id in [2, -1] {
-        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gather(table.clone(), &[0, id])));
+        let panic =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gather(table.clone(), &[0, id])));
         let message = panic.unwrap_err().downcast::<String>().unwrap();
         assert!(message.contains(&format!("row {id} is asked for")), "{backend}: {message}");
     }

@@ -1,7 +1,6 @@
 //! Kernels on the CPU: CUDA C++ behind [`host.hpp`](../host.hpp), compiled by the machine's C++ compiler and loaded.
 
 use std::ffi::c_void;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
@@ -9,6 +8,8 @@ use std::sync::Mutex;
 use cubecl::CubeDim;
 use cubecl_runtime::server::MetadataBindingInfo;
 use libloading::Library;
+
+use crate::cache;
 
 const BEFORE: &str = include_str!("host.hpp");
 
@@ -30,21 +31,27 @@ fn compiler() -> String {
 
 /// The library of this text, compiled unless it was before.
 fn library(name: &str, text: &str) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    let folder = std::env::temp_dir().join("cl-cuda-on-host");
-    let done = folder.join(format!("{:016x}.so", hasher.finish()));
+    let done = cache::file(text, "so");
     if done.exists() {
         return done;
     }
-    std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    // Of one process and thread alone, until it stands under its name.
-    let own = folder.join(format!("{:?}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""));
-    let (source, made) = (own.with_extension("cpp"), own.with_extension("so"));
+    // Of one process alone, whose kernels are compiled one after another, until it stands under its name.
+    let own = done.with_extension(format!("{}", std::process::id()));
+    let (source, made) = (own.with_added_extension("cpp"), own.with_added_extension("so"));
     let written = std::fs::write(&source, text);
     written.unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     // Multiplications and additions are joined as NVRTC joins them.
-    let arguments = ["-std=c++17", "-O1", "-march=native", "-ffp-contract=fast", "-fno-strict-aliasing", "-w", "-shared", "-fPIC", "-o"];
+    let arguments = [
+        "-std=c++17",
+        "-O1",
+        "-march=native",
+        "-ffp-contract=fast",
+        "-fno-strict-aliasing",
+        "-w",
+        "-shared",
+        "-fPIC",
+        "-o",
+    ];
     let out = Command::new(compiler()).args(arguments).arg(&made).arg(&source).output();
     let out = out.unwrap_or_else(|error| panic!("a C++ compiler is needed, and {}: {error}", compiler()));
     assert!(out.status.success(), "{name}:\n{}\n{text}", String::from_utf8_lossy(&out.stderr));
@@ -90,7 +97,13 @@ impl Kernel {
         unsafe {
             let launch = self.library.get::<Launch>(b"launch");
             let launch = launch.unwrap_or_else(|error| panic!("{error}"));
-            launch(buffers.as_ptr(), info.data.as_ptr().cast(), grid.as_ptr(), self.block.as_ptr(), backwards);
+            launch(
+                buffers.as_ptr(),
+                info.data.as_ptr().cast(),
+                grid.as_ptr(),
+                self.block.as_ptr(),
+                backwards,
+            );
         }
     }
 }

@@ -15,6 +15,7 @@
 //! variable `CL_REQUIRE_NVRTC` set, its absence is an error; otherwise it is told once.
 #![cfg(feature = "run")]
 
+mod cache;
 mod host;
 mod nvrtc;
 mod runtime;

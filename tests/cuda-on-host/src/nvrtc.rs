@@ -6,6 +6,8 @@ use std::sync::Once;
 use cubecl::cuda::install::{cccl_include_path, cuda_path, include_path};
 use cudarc::nvrtc::{result, sys};
 
+use crate::cache;
+
 /// The GPUs that a kernel is compiled for: Ampere, and Hopper as CubeCL asks for it.
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90a"];
 
@@ -32,11 +34,17 @@ pub(crate) fn check(name: &str, source: &str) {
         return;
     }
     TOLD.call_once(|| eprintln!("kernels are compiled with NVRTC for {}", ARCHITECTURES.join(" and ")));
+    let passed = cache::file(source, "nvrtc");
+    if passed.exists() {
+        return;
+    }
     for architecture in ARCHITECTURES {
         if let Err(error) = compile(source, architecture) {
             panic!("{name} for {architecture}: {error}\n{source}");
         }
     }
+    std::fs::write(&passed, ARCHITECTURES.join("\n"))
+        .unwrap_or_else(|error| panic!("{}: {error}", passed.display()));
 }
 
 fn compile(source: &str, architecture: &str) -> Result<(), String> {

@@ -16,8 +16,8 @@ use cubecl_runtime::allocator::PitchedMemoryLayoutPolicy;
 use cubecl_runtime::id::KernelId;
 use cubecl_runtime::logging::ServerLogger;
 use cubecl_runtime::memory_management::{
-    ManagedMemoryHandle, MemoryAllocationMode, MemoryConfiguration, MemoryManagement, MemoryManagementOptions,
-    MemoryUsage,
+    ManagedMemoryHandle, MemoryAllocationMode, MemoryConfiguration, MemoryManagement,
+    MemoryManagementOptions, MemoryUsage,
 };
 use cubecl_runtime::server::{
     Binding, ComputeServer, CopyDescriptor, CubeCount, ExecutionMode, KernelArguments, ProfileError,
@@ -59,8 +59,7 @@ fn properties() -> DeviceProperties {
         num_cpu_cores: None,
         max_vector_size: VectorSize::MAX,
     };
-    let mut properties =
-        DeviceProperties::new(Default::default(), memory, hardware, TimingMethod::System);
+    let mut properties = DeviceProperties::new(Default::default(), memory, hardware, TimingMethod::System);
     cubecl_cpp::register_supported_types(&mut properties);
     properties
 }
@@ -82,8 +81,13 @@ impl HostServer {
         options.supports_features.grid_constants = true;
         let compiled = task.compile(&mut CudaCompiler::default(), &options, mode, task.address_type());
         let compiled = compiled.unwrap_or_else(|error| panic!("{}: {error:?}", task.name()));
-        nvrtc::check(&compiled.entrypoint_name, &compiled.source);
-        let kernel = host::Kernel::new(&compiled.entrypoint_name, &compiled.source, compiled.cube_dim);
+        let (name, source) = (&compiled.entrypoint_name, &compiled.source);
+        let kernel = std::thread::scope(|scope| {
+            let checked = scope.spawn(|| nvrtc::check(name, source));
+            let kernel = host::Kernel::new(name, source, compiled.cube_dim);
+            checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            kernel
+        });
         self.kernels.entry(id).or_insert(Arc::new(kernel)).clone()
     }
 }

@@ -91,4 +91,3 @@ pub fn shares(rows: usize, others: usize) -> (usize, usize) {
     let each = tiles.div_ceil(wanted) * TILE;
     (others.div_ceil(each), each)
 }
-

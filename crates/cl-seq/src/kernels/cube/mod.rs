@@ -36,12 +36,7 @@ where
         out
     }
 
-    fn attend(
-        attention: &Attention,
-        q: CubeTensor<R>,
-        k: CubeTensor<R>,
-        v: CubeTensor<R>,
-    ) -> CubeTensor<R> {
+    fn attend(attention: &Attention, q: CubeTensor<R>, k: CubeTensor<R>, v: CubeTensor<R>) -> CubeTensor<R> {
         let Some(work) = Work::new(attention, &q, forward::TILES) else {
             return portable::attention::<Self>(attention, q, k, v);
         };
