@@ -22,15 +22,15 @@ test:
 
 # The kernels on WebGPU; where there is no GPU, Mesa's software Vulkan serves (Debian: mesa-vulkan-drivers)
 test-wgpu:
-    cargo test --release -p cl-core -p cl-graph -p cl-eval -p cl-seq --features cl-core/wgpu,cl-graph/wgpu,cl-eval/wgpu,cl-seq/wgpu --test kernels
+    cargo test --release -p cl-gpu-tests --features wgpu
 
 # The CUDA that the kernels become, compiled with NVRTC (from PyPI, into target/) and run on the CPU
 test-cuda-on-host:
-    eval "$(tests/cuda-on-host/nvrtc.sh target/nvrtc)" && cargo test --release -p cl-core -p cl-graph -p cl-eval -p cl-seq --features cl-core/cuda-on-host,cl-graph/cuda-on-host,cl-eval/cuda-on-host,cl-seq/cuda-on-host --test kernels
+    eval "$(tests/cuda-on-host/nvrtc.sh target/nvrtc)" && cargo test --release -p cl-gpu-tests --features cuda-on-host
 
 # The kernels on an NVIDIA GPU
 test-cuda:
-    cargo test --release -p cl-core -p cl-graph -p cl-eval -p cl-seq --features cl-core/cuda,cl-graph/cuda,cl-eval/cuda,cl-seq/cuda --test kernels
+    cargo test --release -p cl-gpu-tests --features cuda
 
 # The long versions of the program's tests, on public data: CL_DATA=DIR just test-heavy
 test-heavy:

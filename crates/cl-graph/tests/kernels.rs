@@ -420,7 +420,7 @@ on_each_backend!(
 /// Not a check: what the kernels take beside the portable body, in one run.
 #[cfg(feature = "wgpu")]
 #[test]
-#[ignore = "a measurement: cargo test --release --features wgpu --test kernels -- --ignored --nocapture"]
+#[ignore = "a measurement: cargo test --release -p cl-gpu-tests --features wgpu -- --ignored --nocapture"]
 fn times_on_wgpu() {
     type B = burn::backend::Wgpu;
     common::needs_an_adapter();

@@ -117,7 +117,7 @@ macro_rules! on_each_backend {
         #[cfg(feature = "wgpu")]
         mod wgpu {
             $(#[test] fn $check() {
-                crate::common::needs_an_adapter();
+                super::common::needs_an_adapter();
                 super::$check::<burn::backend::Wgpu>("wgpu");
             })*
         }

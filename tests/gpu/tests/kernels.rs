@@ -1,0 +1,12 @@
+//! The tests that hold kernels to the portable operations, on the GPU backends that are compiled in. They are the files that
+//! the crates of the kernels run on CPU backends; one program for all, because a GPU backend takes minutes to compile.
+#![cfg(any(feature = "wgpu", feature = "cuda", feature = "cuda-on-host"))]
+
+#[path = "../../../crates/cl-core/tests/kernels.rs"]
+mod contrast_and_optimizer;
+#[path = "../../../crates/cl-graph/tests/kernels.rs"]
+mod graph;
+#[path = "../../../crates/cl-eval/tests/kernels.rs"]
+mod ranking;
+#[path = "../../../crates/cl-seq/tests/kernels.rs"]
+mod sequences;
