@@ -1,6 +1,8 @@
 //! The tests that hold kernels to the portable operations, on the GPU backends that are compiled in. They are the files that
 //! the crates of the kernels run on CPU backends; one program for all, because a GPU backend takes minutes to compile.
 #![cfg(any(feature = "wgpu", feature = "cuda", feature = "cuda-on-host"))]
+// Each file brings what tests share.
+#![allow(clippy::duplicate_mod)]
 
 #[path = "../../../crates/cl-core/tests/kernels.rs"]
 mod contrast_and_optimizer;
