@@ -92,6 +92,11 @@ pub(crate) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + S
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
+/// Whether this is a backend of CubeCL. Each shape there may be a kernel of its own that is compiled first, so tests take fewer.
+pub(crate) fn compiles_kernels(backend: &str) -> bool {
+    !["flex", "ndarray"].contains(&backend)
+}
+
 /// A panic on the device's own thread reaches a test as an error that tells nothing.
 #[cfg(feature = "wgpu")]
 pub(crate) fn needs_an_adapter() {
