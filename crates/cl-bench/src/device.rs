@@ -4,6 +4,8 @@
 //! never computed; so its panics are heard here.
 
 use std::panic::PanicHookInfo;
+#[cfg(feature = "cuda")]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
@@ -12,9 +14,17 @@ use burn::tensor::backend::Backend;
 use crate::error::Error;
 
 /// Whether operations return before they are done, so that each reading waits: a GPU's.
-pub(crate) fn answers_later<B: Backend>(device: &B::Device) -> bool {
-    let name = B::name(device);
+///
+/// The backend's type tells. Its name in Burn would too, but a GPU backend starts the device to say it.
+pub(crate) fn answers_later<B: Backend>() -> bool {
+    let name = std::any::type_name::<B>();
     ["cubecl", "fusion"].iter().any(|later| name.contains(later))
+}
+
+/// What the experiment file calls the backend.
+fn name_of<B: Backend>() -> &'static str {
+    let name = std::any::type_name::<B>();
+    ["cuda", "wgpu"].into_iter().find(|known| name.contains(known)).unwrap_or(name)
 }
 
 /// Refuses a backend whose device does not answer, before anything depends on it; from then on a failure of the device
@@ -24,13 +34,13 @@ pub(crate) fn answers_later<B: Backend>(device: &B::Device) -> bool {
 ///
 /// What is missing.
 pub(crate) fn check<B: Backend>(device: &B::Device) -> Result<(), Error> {
-    if !answers_later::<B>(device) {
+    if !answers_later::<B>() {
         return Ok(());
     }
-    let name = B::name(device);
-    probe::<B>(device, &name).map_err(|why| {
+    let name = name_of::<B>();
+    probe::<B>(device, name).map_err(|why| {
         Error::with_help(
-            format!("backend {name} has no usable device: {why}"),
+            format!("backend `{name}` has no usable device: {why}"),
             "set device.backend = \"flex\" to run on the processor",
         )
     })?;
@@ -72,8 +82,18 @@ fn parts_of_cuda() -> Result<(), String> {
     if !driver {
         return Err("there is no CUDA driver (libcuda.so.1) on this machine".into());
     }
+    let headers = ["/usr/local/cuda", "/opt/cuda", "/usr"].map(PathBuf::from);
+    let headers = std::env::var_os("CUDA_PATH").map_or(headers.to_vec(), |path| vec![path.into()]);
+    let has_headers = headers.iter().any(|path| path.join("include/cuda_runtime.h").exists());
     if !compiler {
         return Err("the driver is there, but not NVRTC (libnvrtc.so), which compiles the kernels: install the CUDA toolkit".into());
+    }
+    if !has_headers {
+        return Err(
+            "CUDA's headers (include/cuda_runtime.h, which kernels are compiled with) were not found below CUDA_PATH or \
+             /usr/local/cuda: install the CUDA toolkit, or let CUDA_PATH name its folder"
+                .into(),
+        );
     }
     match cudarc::driver::CudaContext::device_count() {
         Ok(0) => Err("the CUDA driver sees no device".into()),
@@ -139,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_processor_answers_at_once_and_needs_no_check() {
-        assert!(!answers_later::<burn_flex::Flex>(&Default::default()));
+        assert!(!answers_later::<burn::backend::Autodiff<burn_flex::Flex>>());
         assert!(check::<burn_flex::Flex>(&Default::default()).is_ok());
     }
 }

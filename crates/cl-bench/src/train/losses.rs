@@ -37,8 +37,8 @@ pub(super) struct Unread<B: Backend> {
 
 impl<B: Backend> Unread<B> {
     /// On a CPU every step's losses are read at once, so that a run stops at the step whose loss is not finite.
-    pub(super) fn new(device: &B::Device) -> Self {
-        Self { losses: Vec::new(), together: if answers_later::<B>(device) { TOGETHER } else { 1 } }
+    pub(super) fn new() -> Self {
+        Self { losses: Vec::new(), together: if answers_later::<B>() { TOGETHER } else { 1 } }
     }
 
     /// Takes the losses of a step, `[4]`.

@@ -116,7 +116,7 @@ where
     let watermark = evaluate.watermark(Some(config.select));
     let mut epoch_seconds = 0.0;
     // Of the steps whose losses are not read yet.
-    let (mut unread, mut spent) = (Unread::<B::InnerBackend>::new(&device), 0.0);
+    let (mut unread, mut spent) = (Unread::<B::InnerBackend>::new(), 0.0);
     while !state.stopped && (state.epoch as usize) < config.epochs && state.steps < limit {
         epoch_seconds = 0.0;
         while state.step < steps && state.steps < limit {
