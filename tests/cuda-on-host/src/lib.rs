@@ -1,6 +1,6 @@
 //! CUDA without a GPU, for tests of kernels.
 //!
-//! [`CudaOnHost`] is Burn's CUDA backend with another server behind it. Kernels become the CUDA C++ that they become on an
+//! `CudaOnHost` is Burn's CUDA backend with another server behind it. Kernels become the CUDA C++ that they become on an
 //! NVIDIA GPU, tensors lie in memory as they do there (rows of matrices padded to 512 bytes where that is the faster
 //! layout), and instead of being sent to a device, each kernel that is launched
 //!
