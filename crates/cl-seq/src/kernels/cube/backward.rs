@@ -13,7 +13,10 @@ use burn_cubecl::tensor::CubeTensor;
 use cl_core::kernels::cube::launch::{addresses, room, spread};
 use cubecl::prelude::*;
 
-use super::tile::{LOWEST, PITCH, SIDE, Spec, TASK, Work, add_rows, dot, keep, load, matrix, write_row};
+use super::tile::{
+    LOWEST, PITCH, SIDE, Spec, add_rows, dot, highest, keep, last_key, load, place, sees, write_row,
+};
+use super::work::{Work, matrix};
 
 /// Tiles in shared memory: queries, keys, values, gradients.
 pub(super) const TILES: usize = 4;
@@ -38,16 +41,8 @@ fn of_queries_kernel(
 ) {
     let lane = UNIT_POS_X as usize;
     let own = UNIT_POS_Y as usize;
-    let head = CUBE_POS % usize::cast_from(heads);
-    let task = CUBE_POS / usize::cast_from(heads);
-    let live = task < usize::cast_from(count);
-    let task = select(live, task, 0usize) * TASK;
-    let first = usize::cast_from(tasks[task]);
-    let begin = usize::cast_from(tasks[task + 1]);
-    let end = usize::cast_from(tasks[task + 2]);
-    let sequence = usize::cast_from(tasks[task + 3]);
-    let column = head * comptime!(spec.width);
-    let query = first + own;
+    let place = place(tasks, heads, count, spec);
+    let query = place.first + own;
 
     let mut q_tile = SharedMemory::<f32>::new(comptime!(spec.tile()));
     let mut k_tile = SharedMemory::<f32>::new(comptime!(spec.tile()));
@@ -60,39 +55,29 @@ fn of_queries_kernel(
     for slice in 0..comptime!(spec.slices()) {
         sums[slice] = f32::new(0.0);
     }
-    load(&mut q_tile, q, first, end, column, spec);
-    load(&mut g_tile, grad, first, end, column, spec);
-    let mut last = end;
-    if comptime!(spec.causal) {
-        last = select(first + SIDE < end, first + SIDE, end);
-    }
+    load(&mut q_tile, q, place.first, place.end, place.column, spec);
+    load(&mut g_tile, grad, place.first, place.end, place.column, spec);
+    let last = last_key(&place, spec);
 
     // The maximum, the sum of the weights, and δ before it is divided by that.
     let mut peak = f32::new(LOWEST);
     let mut total = f32::new(0.0);
     let mut mean = f32::new(0.0);
-    let mut tile = begin;
+    let mut tile = place.begin;
     while tile < last {
         sync_cube();
-        load(&mut k_tile, k, tile, end, column, spec);
-        load(&mut v_tile, v, tile, end, column, spec);
+        load(&mut k_tile, k, tile, place.end, place.column, spec);
+        load(&mut v_tile, v, tile, place.end, place.column, spec);
         sync_cube();
         let key = tile + lane;
-        let mut visible = key < end && query < end;
-        if comptime!(spec.causal) {
-            visible = visible && key <= query;
-        }
+        let visible = sees(&place, query, key, spec);
         let score = dot(&q_tile, own, &k_tile, lane, spec) * scale;
         weights[own * PITCH + lane] = select(visible, score, f32::new(LOWEST));
         sync_cube();
-        let mut highest = peak;
-        for other in 0..SIDE {
-            let score = weights[own * PITCH + other];
-            highest = select(score > highest, score, highest);
-        }
+        let highest = highest(peak, &weights, own);
         sync_cube();
         let weight = select(visible, (score - highest).exp(), f32::new(0.0));
-        let drop = keep(dropout_keys, sequence, query - begin, key - begin, head, heads, rate, spec);
+        let drop = keep(dropout_keys, &place, query, key, heads, rate, spec);
         weights[own * PITCH + lane] = weight;
         products[own * PITCH + lane] = weight * drop * dot(&g_tile, own, &v_tile, lane, spec);
         sync_cube();
@@ -108,33 +93,30 @@ fn of_queries_kernel(
     }
     let log_sum = peak + total.ln();
     mean = mean / total;
-    if live && query < end && lane == 0 {
-        lse[query * usize::cast_from(heads) + head] = log_sum;
-        delta[query * usize::cast_from(heads) + head] = mean;
+    if query < place.end && lane == 0 {
+        lse[query * usize::cast_from(heads) + place.head] = log_sum;
+        delta[query * usize::cast_from(heads) + place.head] = mean;
     }
 
-    let mut tile = begin;
+    let mut tile = place.begin;
     while tile < last {
         sync_cube();
-        load(&mut k_tile, k, tile, end, column, spec);
-        load(&mut v_tile, v, tile, end, column, spec);
+        load(&mut k_tile, k, tile, place.end, place.column, spec);
+        load(&mut v_tile, v, tile, place.end, place.column, spec);
         sync_cube();
         let key = tile + lane;
-        let mut visible = key < end && query < end;
-        if comptime!(spec.causal) {
-            visible = visible && key <= query;
-        }
+        let visible = sees(&place, query, key, spec);
         let score = dot(&q_tile, own, &k_tile, lane, spec) * scale;
         let weight = select(visible, (score - log_sum).exp(), f32::new(0.0));
-        let drop = keep(dropout_keys, sequence, query - begin, key - begin, head, heads, rate, spec);
+        let drop = keep(dropout_keys, &place, query, key, heads, rate, spec);
         let of_score = weight * (drop * dot(&g_tile, own, &v_tile, lane, spec) - mean) * scale;
         weights[own * PITCH + lane] = select(visible, of_score, f32::new(0.0));
         sync_cube();
         add_rows(&mut sums, &weights, own, &k_tile, lane, spec);
         tile += SIDE;
     }
-    if live && query < end {
-        write_row(of_q, query, column, &sums, f32::new(1.0), lane, spec);
+    if query < place.end {
+        write_row(of_q, query, place.column, &sums, f32::new(1.0), lane, spec);
     }
 }
 
@@ -159,16 +141,8 @@ fn of_keys_kernel(
 ) {
     let lane = UNIT_POS_X as usize;
     let own = UNIT_POS_Y as usize;
-    let head = CUBE_POS % usize::cast_from(heads);
-    let task = CUBE_POS / usize::cast_from(heads);
-    let live = task < usize::cast_from(count);
-    let task = select(live, task, 0usize) * TASK;
-    let first = usize::cast_from(tasks[task]);
-    let begin = usize::cast_from(tasks[task + 1]);
-    let end = usize::cast_from(tasks[task + 2]);
-    let sequence = usize::cast_from(tasks[task + 3]);
-    let column = head * comptime!(spec.width);
-    let key = first + own;
+    let place = place(tasks, heads, count, spec);
+    let key = place.first + own;
 
     let mut q_tile = SharedMemory::<f32>::new(comptime!(spec.tile()));
     let mut k_tile = SharedMemory::<f32>::new(comptime!(spec.tile()));
@@ -183,27 +157,24 @@ fn of_keys_kernel(
         k_sums[slice] = f32::new(0.0);
         v_sums[slice] = f32::new(0.0);
     }
-    load(&mut k_tile, k, first, end, column, spec);
-    load(&mut v_tile, v, first, end, column, spec);
-    let mut tile = begin;
+    load(&mut k_tile, k, place.first, place.end, place.column, spec);
+    load(&mut v_tile, v, place.first, place.end, place.column, spec);
+    let mut tile = place.begin;
     if comptime!(spec.causal) {
         // Tiles of a sequence are counted from its beginning: no query before this one sees the keys.
-        tile = first;
+        tile = place.first;
     }
-    while tile < end {
+    while tile < place.end {
         sync_cube();
-        load(&mut q_tile, q, tile, end, column, spec);
-        load(&mut g_tile, grad, tile, end, column, spec);
+        load(&mut q_tile, q, tile, place.end, place.column, spec);
+        load(&mut g_tile, grad, tile, place.end, place.column, spec);
         sync_cube();
         let query = tile + lane;
-        let mut visible = key < end && query < end;
-        if comptime!(spec.causal) {
-            visible = visible && key <= query;
-        }
-        let at = select(visible, query * usize::cast_from(heads) + head, 0usize);
+        let visible = sees(&place, query, key, spec);
+        let at = select(visible, query * usize::cast_from(heads) + place.head, 0usize);
         let score = dot(&q_tile, lane, &k_tile, own, spec) * scale;
         let weight = select(visible, (score - lse[at]).exp(), f32::new(0.0));
-        let drop = keep(dropout_keys, sequence, query - begin, key - begin, head, heads, rate, spec);
+        let drop = keep(dropout_keys, &place, query, key, heads, rate, spec);
         let of_score = weight * (drop * dot(&g_tile, lane, &v_tile, own, spec) - delta[at]) * scale;
         weights[own * PITCH + lane] = weight * drop;
         of_scores[own * PITCH + lane] = select(visible, of_score, f32::new(0.0));
@@ -212,9 +183,9 @@ fn of_keys_kernel(
         add_rows(&mut k_sums, &of_scores, own, &q_tile, lane, spec);
         tile += SIDE;
     }
-    if live && key < end {
-        write_row(of_k, key, column, &k_sums, f32::new(1.0), lane, spec);
-        write_row(of_v, key, column, &v_sums, f32::new(1.0), lane, spec);
+    if key < place.end {
+        write_row(of_k, key, place.column, &k_sums, f32::new(1.0), lane, spec);
+        write_row(of_v, key, place.column, &v_sums, f32::new(1.0), lane, spec);
     }
 }
 

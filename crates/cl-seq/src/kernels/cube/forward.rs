@@ -6,7 +6,10 @@ use burn_cubecl::tensor::CubeTensor;
 use cl_core::kernels::cube::launch::{addresses, spread};
 use cubecl::prelude::*;
 
-use super::tile::{LOWEST, PITCH, SIDE, Spec, TASK, Work, add_rows, dot, keep, load, matrix, write_row};
+use super::tile::{
+    LOWEST, PITCH, SIDE, Spec, add_rows, dot, highest, keep, last_key, load, place, sees, write_row,
+};
+use super::work::{Work, matrix};
 
 /// Tiles in shared memory: queries, keys, values.
 pub(super) const TILES: usize = 3;
@@ -28,16 +31,8 @@ fn attention_kernel(
 ) {
     let lane = UNIT_POS_X as usize;
     let own = UNIT_POS_Y as usize;
-    let head = CUBE_POS % usize::cast_from(heads);
-    let task = CUBE_POS / usize::cast_from(heads);
-    let live = task < usize::cast_from(count);
-    let task = select(live, task, 0usize) * TASK;
-    let first = usize::cast_from(tasks[task]);
-    let begin = usize::cast_from(tasks[task + 1]);
-    let end = usize::cast_from(tasks[task + 2]);
-    let sequence = usize::cast_from(tasks[task + 3]);
-    let column = head * comptime!(spec.width);
-    let query = first + own;
+    let place = place(tasks, heads, count, spec);
+    let query = place.first + own;
 
     let mut q_tile = SharedMemory::<f32>::new(comptime!(spec.tile()));
     let mut k_tile = SharedMemory::<f32>::new(comptime!(spec.tile()));
@@ -51,34 +46,24 @@ fn attention_kernel(
     }
     let mut peak = f32::new(LOWEST);
     let mut total = f32::new(0.0);
-    load(&mut q_tile, q, first, end, column, spec);
+    load(&mut q_tile, q, place.first, place.end, place.column, spec);
 
-    let mut last = end;
-    if comptime!(spec.causal) {
-        last = select(first + SIDE < end, first + SIDE, end);
-    }
-    let mut tile = begin;
+    let last = last_key(&place, spec);
+    let mut tile = place.begin;
     while tile < last {
         sync_cube();
-        load(&mut k_tile, k, tile, end, column, spec);
-        load(&mut v_tile, v, tile, end, column, spec);
+        load(&mut k_tile, k, tile, place.end, place.column, spec);
+        load(&mut v_tile, v, tile, place.end, place.column, spec);
         sync_cube();
         let key = tile + lane;
-        let mut visible = key < end && query < end;
-        if comptime!(spec.causal) {
-            visible = visible && key <= query;
-        }
+        let visible = sees(&place, query, key, spec);
         let score = dot(&q_tile, own, &k_tile, lane, spec) * scale;
         scores[own * PITCH + lane] = select(visible, score, f32::new(LOWEST));
         sync_cube();
-        let mut highest = peak;
-        for other in 0..SIDE {
-            let score = scores[own * PITCH + other];
-            highest = select(score > highest, score, highest);
-        }
+        let highest = highest(peak, &scores, own);
         sync_cube();
         let weight = select(visible, (score - highest).exp(), f32::new(0.0));
-        let drop = keep(dropout_keys, sequence, query - begin, key - begin, head, heads, rate, spec);
+        let drop = keep(dropout_keys, &place, query, key, heads, rate, spec);
         scores[own * PITCH + lane] = weight;
         kept[own * PITCH + lane] = weight * drop;
         sync_cube();
@@ -95,8 +80,8 @@ fn attention_kernel(
         peak = highest;
         tile += SIDE;
     }
-    if live && query < end {
-        write_row(out, query, column, &sums, f32::new(1.0) / total, lane, spec);
+    if query < place.end {
+        write_row(out, query, place.column, &sums, f32::new(1.0) / total, lane, spec);
     }
 }
 

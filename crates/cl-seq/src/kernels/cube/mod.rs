@@ -9,6 +9,7 @@ mod backward;
 mod forward;
 mod rows;
 mod tile;
+mod work;
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
@@ -17,7 +18,7 @@ use cl_core::kernels::cube::launch::rows_in_memory;
 
 use super::backend::{Attention, SequenceBackend};
 use super::portable;
-use tile::Work;
+use work::Work;
 
 impl<R, F, I, BT> SequenceBackend for CubeBackend<R, F, I, BT>
 where

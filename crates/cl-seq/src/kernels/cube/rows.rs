@@ -8,7 +8,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cl_core::kernels::cube::launch::{addresses, spread, upload_u32};
 use cubecl::prelude::*;
 
-use super::tile::matrix;
+use super::work::matrix;
 
 /// Units of a row, one column each at a time, and rows of a cube.
 const LANES: usize = 64;

@@ -1,15 +1,8 @@
 //! What the kernels of attention share: 16 tokens of a sequence and one head to a cube, of 16 × 16 units; tiles of 16 tokens
 //! in shared memory; what dropout does to a weight.
 
-use burn::tensor::{DType, Shape};
-use burn_cubecl::CubeRuntime;
-use burn_cubecl::ops::numeric::empty_device_dtype;
-use burn_cubecl::tensor::CubeTensor;
-use cl_core::kernels::cube::launch::upload_u32;
 use cl_core::kernels::cube::random::{pcg4d, unit};
 use cubecl::prelude::*;
-
-use crate::kernels::backend::Attention;
 
 /// Tokens of a tile, and units of a cube along each side.
 pub(super) const SIDE: usize = 16;
@@ -44,6 +37,71 @@ impl Spec {
     pub(super) fn slices(&self) -> usize {
         self.width.div_ceil(SIDE)
     }
+}
+
+/// Where a cube works: a tile of a sequence, and a head.
+#[derive(CubeType)]
+pub(super) struct Place {
+    /// The tile's first token.
+    pub(super) first: usize,
+    /// Where its sequence begins.
+    pub(super) begin: usize,
+    /// Where its sequence ends; `begin` of a cube without work, all of whose loops are empty.
+    pub(super) end: usize,
+    pub(super) sequence: usize,
+    pub(super) head: usize,
+    /// The head's first column.
+    pub(super) column: usize,
+}
+
+/// The place of this cube, of `count` tasks times `heads`.
+#[cube]
+pub(super) fn place(tasks: &Tensor<u32>, heads: u32, count: u32, #[comptime] spec: Spec) -> Place {
+    let heads = usize::cast_from(heads);
+    let head = CUBE_POS % heads;
+    let task = CUBE_POS / heads;
+    let live = task < usize::cast_from(count);
+    let task = select(live, task, 0usize) * TASK;
+    let begin = usize::cast_from(tasks[task + 1]);
+    Place {
+        first: usize::cast_from(tasks[task]),
+        begin,
+        end: select(live, usize::cast_from(tasks[task + 2]), begin),
+        sequence: usize::cast_from(tasks[task + 3]),
+        head,
+        column: head * comptime!(spec.width),
+    }
+}
+
+/// Where the keys end that any query of a tile sees.
+#[cube]
+pub(super) fn last_key(place: &Place, #[comptime] spec: Spec) -> usize {
+    let mut last = place.end;
+    if comptime!(spec.causal) {
+        last = select(place.first + SIDE < place.end, place.first + SIDE, place.end);
+    }
+    last
+}
+
+/// Whether a query sees a key; none does outside the sequence.
+#[cube]
+pub(super) fn sees(place: &Place, query: usize, key: usize, #[comptime] spec: Spec) -> bool {
+    let mut sees = key < place.end && query < place.end;
+    if comptime!(spec.causal) {
+        sees = sees && key <= query;
+    }
+    sees
+}
+
+/// The larger of `peak` and the 16 scores of a row.
+#[cube]
+pub(super) fn highest(peak: f32, scores: &SharedMemory<f32>, own: usize) -> f32 {
+    let mut highest = peak;
+    for other in 0..SIDE {
+        let score = scores[own * PITCH + other];
+        highest = select(score > highest, score, highest);
+    }
+    highest
 }
 
 /// Puts 16 rows from `first` on into shared memory, the columns from `column` on; 0 from row `end` on.
@@ -128,78 +186,27 @@ pub(super) fn write_row(
     }
 }
 
-/// What dropout multiplies the weight with that token `from` of a sequence has for token `to`: 0 or 1 / (1 − rate).
+/// What dropout multiplies the weight with that a query has for a key: 0 or 1 / (1 − rate).
 #[cube]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn keep(
     keys: &Tensor<u32>,
-    sequence: usize,
-    from: usize,
-    to: usize,
-    head: usize,
+    place: &Place,
+    query: usize,
+    key: usize,
     heads: u32,
     rate: f32,
     #[comptime] spec: Spec,
 ) -> f32 {
     let mut kept = f32::new(1.0);
     if comptime!(spec.dropout) {
-        let row = u32::cast_from(from) * heads + u32::cast_from(head);
-        let block = u32::cast_from(to) >> 2u32;
-        let (a, b, c, d) = pcg4d(row, block, keys[2 * sequence], keys[2 * sequence + 1]);
-        let which = u32::cast_from(to) & 3u32;
+        let (from, to) = (query - place.begin, u32::cast_from(key - place.begin));
+        let row = u32::cast_from(from) * heads + u32::cast_from(place.head);
+        let sequence = 2 * place.sequence;
+        let (a, b, c, d) = pcg4d(row, to >> 2u32, keys[sequence], keys[sequence + 1]);
+        let which = to & 3u32;
         let word = select(which < 2u32, select(which == 0u32, a, b), select(which == 2u32, c, d));
         kept = select(unit(word) < rate, f32::new(0.0), f32::new(1.0) / (f32::new(1.0) - rate));
     }
     kept
-}
-
-/// Attention as the kernels want it.
-pub(super) struct Work<R: CubeRuntime> {
-    pub(super) spec: Spec,
-    /// Tiles of all sequences; see [`TASK`].
-    pub(super) tasks: CubeTensor<R>,
-    pub(super) count: usize,
-    /// The halves of each sequence's key; one number where nothing is dropped.
-    pub(super) keys: CubeTensor<R>,
-    pub(super) rate: f32,
-    pub(super) heads: usize,
-    /// 1 / √(d/h)
-    pub(super) scale: f32,
-}
-
-impl<R: CubeRuntime> Work<R> {
-    /// None where a kernel with so many tiles in shared memory does not fit, or there is nothing to do.
-    pub(super) fn new(attention: &Attention, q: &CubeTensor<R>, tiles: usize) -> Option<Self> {
-        let width = q.meta.shape()[1] / attention.heads;
-        let dropout = attention.dropout.as_ref();
-        let spec = Spec { width, causal: attention.causal, dropout: dropout.is_some() };
-        // Besides tiles, weights of two kinds.
-        let bytes = 4 * (tiles * spec.tile() + 2 * SIDE * PITCH);
-        let room = q.client.properties().hardware.max_shared_memory_size;
-        if q.dtype != DType::F32 || attention.tokens() == 0 || width == 0 || bytes > room {
-            return None;
-        }
-        let mut tasks = Vec::new();
-        for (sequence, pair) in attention.offsets.windows(2).enumerate() {
-            for first in (pair[0]..pair[1]).step_by(SIDE) {
-                tasks.extend([first, pair[0], pair[1], sequence].map(|number| number as u32));
-            }
-        }
-        let keys: Vec<u32> =
-            dropout.map_or_else(Vec::new, |(_, keys)| keys.iter().flat_map(|key| key.halves()).collect());
-        Some(Self {
-            spec,
-            count: tasks.len() / TASK,
-            tasks: upload_u32(q, &tasks),
-            keys: upload_u32(q, &keys),
-            rate: dropout.map_or(0.0, |(rate, _)| *rate),
-            heads: attention.heads,
-            scale: 1.0 / (width as f32).sqrt(),
-        })
-    }
-}
-
-/// A matrix of this shape beside another, with anything in it.
-pub(super) fn matrix<R: CubeRuntime>(beside: &CubeTensor<R>, shape: [usize; 2]) -> CubeTensor<R> {
-    empty_device_dtype(beside.client.clone(), beside.device.clone(), Shape::new(shape), beside.dtype)
 }
