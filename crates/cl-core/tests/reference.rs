@@ -313,13 +313,13 @@ fn check<B: ContrastBackend>(
     worst[1].check(&values(found), &[loss], name);
     let found: Vec<f64> = leaves.iter().flat_map(|leaf| values(leaf.grad(&tape).unwrap())).collect();
     worst[2].check(&found, &grads, name);
-    assert!(error(&found, &differences) <= 1e-4, "{name}: against finite differences");
+    assert!(error(&found, &differences) <= worst[2].tolerance + 1e-4, "{name}: against finite differences");
 }
 
 fn every_loss<B: ContrastBackend>(backend: &str) {
-    // burn-ndarray takes the reciprocals in the gradients of log and log_sigmoid from the processor's estimate, which on
-    // AVX-512 is wrong by 2^-14 = 6e-5 at most; measured: 2.2e-5, in BPR.
-    let tolerance = if backend == "ndarray" { 1e-4 } else { 1e-5 };
+    // burn-ndarray takes the reciprocals in the gradients of log and log_sigmoid from the processor's estimate, which is
+    // wrong by 2^-14 = 6e-5 at most with AVX-512, and by 1.5 · 2^-12 = 3.7e-4 with AVX2.
+    let tolerance = if backend == "ndarray" { 1e-3 } else { 1e-5 };
     let mut worst = [
         Worst::new("derived gradients against finite differences", 1e-6),
         Worst::new(format!("losses on {backend} against loops"), 1e-5),

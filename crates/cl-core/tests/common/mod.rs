@@ -44,7 +44,7 @@ pub(crate) fn error(found: &[f64], expected: &[f64]) -> f64 {
 /// The largest error that a family of comparisons came to; printed when it goes out of scope.
 pub(crate) struct Worst {
     what: String,
-    tolerance: f64,
+    pub(crate) tolerance: f64,
     error: f64,
     comparisons: usize,
 }
@@ -97,10 +97,16 @@ pub(crate) fn compiles_kernels(backend: &str) -> bool {
     !["flex", "ndarray"].contains(&backend)
 }
 
+// Named by their parts: Burn's own names stand for other types where its feature `fusion` is on.
+#[cfg(feature = "wgpu")]
+pub(crate) type Wgpu = burn_cubecl::CubeBackend<cubecl::wgpu::WgpuRuntime, f32, i32, u32>;
+#[cfg(feature = "cuda")]
+pub(crate) type Cuda = burn_cubecl::CubeBackend<cubecl::cuda::CudaRuntime, f32, i32, u8>;
+
 /// A panic on the device's own thread reaches a test as an error that tells nothing.
 #[cfg(feature = "wgpu")]
 pub(crate) fn needs_an_adapter() {
-    let found = std::panic::catch_unwind(|| values(tensor::<burn::backend::Wgpu, 1>(&[1.0], [1])));
+    let found = std::panic::catch_unwind(|| values(tensor::<Wgpu, 1>(&[1.0], [1])));
     assert!(
         found.is_ok_and(|found| found == [1.0]),
         "the feature `wgpu` is on, and no WebGPU adapter was found; a software one comes with the package \
@@ -123,7 +129,7 @@ macro_rules! on_each_backend {
         mod wgpu {
             $(#[test] fn $check() {
                 super::common::needs_an_adapter();
-                super::$check::<burn::backend::Wgpu>("wgpu");
+                super::$check::<super::common::Wgpu>("wgpu");
             })*
         }
         #[cfg(feature = "cuda-on-host")]
@@ -132,7 +138,24 @@ macro_rules! on_each_backend {
         }
         #[cfg(feature = "cuda")]
         mod cuda {
-            $(#[test] fn $check() { super::$check::<burn::backend::Cuda>("cuda"); })*
+            $(#[test] fn $check() { super::$check::<super::common::Cuda>("cuda"); })*
+        }
+        #[cfg(all(feature = "fusion", feature = "wgpu"))]
+        mod fusion_wgpu {
+            $(#[test] fn $check() {
+                super::common::needs_an_adapter();
+                super::$check::<burn_fusion::Fusion<super::common::Wgpu>>("wgpu under Fusion");
+            })*
+        }
+        #[cfg(all(feature = "fusion", feature = "cuda-on-host"))]
+        mod fusion_cuda_on_host {
+            type Fused = burn_fusion::Fusion<cl_cuda_on_host::CudaOnHost>;
+            $(#[test] fn $check() { super::$check::<Fused>("CUDA on the host under Fusion"); })*
+        }
+        #[cfg(all(feature = "fusion", feature = "cuda"))]
+        mod fusion_cuda {
+            type Fused = burn_fusion::Fusion<super::common::Cuda>;
+            $(#[test] fn $check() { super::$check::<Fused>("cuda under Fusion"); })*
         }
     };
 }
