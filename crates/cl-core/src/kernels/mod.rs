@@ -7,6 +7,8 @@ mod backend;
 pub mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "fusion")]
+pub mod fusion;
 mod host;
 #[cfg(feature = "ndarray")]
 mod ndarray;

@@ -5,6 +5,8 @@
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "fusion")]
+mod fusion;
 pub mod host;
 #[cfg(feature = "ndarray")]
 mod ndarray;

@@ -7,6 +7,8 @@ mod backend;
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "fusion")]
+mod fusion;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod head;
 #[cfg(any(feature = "flex", feature = "ndarray"))]

@@ -1,0 +1,139 @@
+//! The same operations under [`Fusion`], which puts off what is asked and joins neighbouring element-wise operations into
+//! one kernel. Ours wait in the same queue and then run on the backend below, each as one operation that is not joined
+//! with others.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Shape, TensorMetadata};
+use burn_fusion::stream::{Operation, OperationStreams};
+use burn_fusion::{Fusion, FusionBackend, FusionRuntime};
+use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
+
+use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+
+type Handles<B> = HandleContainer<<<B as FusionBackend>::FusionRuntime as FusionRuntime>::FusionHandle>;
+
+struct Queued<B, F, const N: usize, const M: usize> {
+    tensors: CustomOpIr,
+    run: F,
+    backend: PhantomData<fn() -> B>,
+}
+
+impl<B, F, const N: usize, const M: usize> fmt::Debug for Queued<B, F, N, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tensors.id)
+    }
+}
+
+impl<B, F, const N: usize, const M: usize> Operation<B::FusionRuntime> for Queued<B, F, N, M>
+where
+    B: FusionBackend,
+    F: Fn([FloatTensor<B>; N]) -> [FloatTensor<B>; M] + Send + Sync,
+{
+    fn execute(&self, handles: &mut Handles<B>) {
+        let (inputs, outputs) = self.tensors.as_fixed::<N, M>();
+        let inputs = inputs.each_ref().map(|tensor| handles.get_float_tensor::<B>(tensor));
+        for (tensor, value) in outputs.iter().zip((self.run)(inputs)) {
+            handles.register_float_tensor::<B>(&tensor.id, value);
+        }
+    }
+}
+
+/// Queues an operation of the backend below; its outputs have these shapes, and the type of the first input.
+///
+/// What the operation needs besides tensors is captured by `run`. It may run on another thread, later.
+///
+/// # Panics
+///
+/// Without any input.
+pub fn custom<B, const N: usize, const M: usize>(
+    name: &'static str,
+    inputs: [FloatTensor<Fusion<B>>; N],
+    outputs: [Shape; M],
+    run: impl Fn([FloatTensor<B>; N]) -> [FloatTensor<B>; M] + Send + Sync + 'static,
+) -> [FloatTensor<Fusion<B>>; M]
+where
+    B: FusionBackend,
+{
+    let (client, dtype) = (inputs[0].client.clone(), inputs[0].dtype());
+    // The inputs tell their streams only before they are taken.
+    let streams = OperationStreams::with_inputs(inputs.iter());
+    let outputs = outputs.map(|shape| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
+    let tensors = CustomOpIr::new(name, &inputs.map(|tensor| tensor.into_ir()), &outputs);
+    let operation = Queued::<B, _, N, M> { tensors: tensors.clone(), run, backend: PhantomData };
+    let outputs = client.register(streams, OperationIr::Custom(tensors), operation);
+    outputs
+        .try_into()
+        .unwrap_or_else(|outputs: Vec<_>| panic!("{name} has {} outputs, not {M}", outputs.len()))
+}
+
+impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
+    fn row_lse(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> FloatTensor<Self> {
+        let shape = Shape::new([anchors.shape()[0]]);
+        let [lse] = custom::<B, 2, 1>("row_lse", [anchors, keys], [shape], move |[anchors, keys]| {
+            [B::row_lse(anchors, keys, scale, mask.clone())]
+        });
+        lse
+    }
+
+    fn row_lse_backward(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        lse: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let shapes = [anchors.shape(), keys.shape()];
+        let inputs = [anchors, keys, lse, grad];
+        let run = move |[anchors, keys, lse, grad]: [FloatTensor<B>; 4]| {
+            B::row_lse_backward(anchors, keys, lse, grad, scale, mask.clone()).into()
+        };
+        custom::<B, 4, 2>("row_lse_backward", inputs, shapes, run).into()
+    }
+
+    fn row_lse_and_mean(
+        anchors: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        scale: f32,
+        mask: Option<IdMask>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let shapes = [Shape::new([anchors.shape()[0]]), anchors.shape()];
+        let run = move |[anchors, keys]: [FloatTensor<B>; 2]| {
+            B::row_lse_and_mean(anchors, keys, scale, mask.clone()).into()
+        };
+        custom::<B, 2, 2>("row_lse_and_mean", [anchors, keys], shapes, run).into()
+    }
+}
+
+impl<B: FusionBackend + OptimizerBackend> OptimizerBackend for Fusion<B> {
+    fn adam(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamStep,
+    ) -> [FloatTensor<Self>; 3] {
+        let shapes = [parameter.shape(), first.shape(), second.shape()];
+        custom::<B, 4, 3>(
+            "adam",
+            [parameter, gradient, first, second],
+            shapes,
+            move |[parameter, gradient, first, second]| B::adam(parameter, gradient, first, second, step),
+        )
+    }
+
+    fn lerp(from: FloatTensor<Self>, to: FloatTensor<Self>, weight: f64) -> FloatTensor<Self> {
+        let shape = from.shape();
+        let [out] =
+            custom::<B, 2, 1>("lerp", [from, to], [shape], move |[from, to]| [B::lerp(from, to, weight)]);
+        out
+    }
+}

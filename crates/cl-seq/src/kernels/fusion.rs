@@ -1,0 +1,43 @@
+//! The same operations in Fusion's queue; see [`cl_core::kernels::fusion`]. What has no kernel of ours keeps its portable
+//! body, whose operations Fusion may join.
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Shape, TensorMetadata};
+use burn_fusion::{Fusion, FusionBackend};
+use cl_core::kernels::fusion::custom;
+
+use super::backend::{Attention, SequenceBackend};
+
+impl<B: FusionBackend + SequenceBackend> SequenceBackend for Fusion<B> {
+    fn gather_backward(grad: FloatTensor<Self>, ids: &[i32], rows: usize) -> FloatTensor<Self> {
+        let (ids, shape) = (ids.to_vec(), Shape::new([rows, grad.shape()[1]]));
+        let run = move |[grad]: [FloatTensor<B>; 1]| [B::gather_backward(grad, &ids, rows)];
+        let [out] = custom::<B, 1, 1>("gather_backward", [grad], [shape], run);
+        out
+    }
+
+    fn attend(
+        attention: &Attention,
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (attention, shape) = (attention.clone(), q.shape());
+        let run = move |[q, k, v]: [FloatTensor<B>; 3]| [B::attend(&attention, q, k, v)];
+        let [out] = custom::<B, 3, 1>("attend", [q, k, v], [shape], run);
+        out
+    }
+
+    fn attend_backward(
+        attention: &Attention,
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        let (attention, shape) = (attention.clone(), q.shape());
+        let run = move |[q, k, v, grad]: [FloatTensor<B>; 4]| B::attend_backward(&attention, q, k, v, grad);
+        let shapes = [shape.clone(), shape.clone(), shape];
+        custom::<B, 4, 3>("attend_backward", [q, k, v, grad], shapes, run)
+    }
+}
