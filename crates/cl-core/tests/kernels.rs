@@ -52,9 +52,6 @@ fn masks(key: StreamKey, n: usize, m: usize) -> Vec<(&'static str, Option<IdMask
 }
 
 fn unit_rows_and_their_backward<B: ContrastBackend>(backend: &str) {
-    if compiles_kernels(backend) {
-        return; // they take the portable body
-    }
     let mut worst = Worst::new(format!("normalize_rows on {backend}"), TOLERANCE);
     // Above and below the 256 rows that one thread takes.
     for (dim, n) in DIMS.into_iter().flat_map(|dim| [1, 3, 257, 600].map(|n| (dim, n))) {
@@ -89,6 +86,87 @@ fn unit_rows_and_their_backward<B: ContrastBackend>(backend: &str) {
             worst.check(&found, &of(portable::normalize_rows_backward::<B>), &name);
             // The kernels write in place where they may.
             assert_eq!([bits(rows), bits(grad)], before);
+        }
+    }
+}
+
+fn dots_of_rows_and_their_backward<B: ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("row_dot on {backend}"), TOLERANCE);
+    for (dim, n) in DIMS.into_iter().flat_map(|dim| [1, 17, 300].map(|n| (dim, n))) {
+        let key = StreamKey::root(12).at(dim as u64).at(n as u64);
+        let table = |name| random(key.child(name), n * dim);
+        let (a, b, grad) = (table("a"), table("b"), random(key.child("grad"), n));
+        let dots: Vec<f64> = (0..n)
+            .map(|row| (0..dim).map(|column| a[row * dim + column] * b[row * dim + column]).sum())
+            .collect();
+        let times = |table: &[f64]| -> Vec<f64> {
+            table.iter().enumerate().map(|(at, x)| x * grad[at / dim]).collect()
+        };
+        let name = format!("{n} rows of {dim}");
+        let on = |table: &[f64]| primitive(tensor::<B, 2>(table, [n, dim]));
+        worst.check(&numbers::<B, 1>(B::row_dot(on(&a), on(&b))), &dots, &name);
+        let (of_a, of_b) = B::row_dot_backward(on(&a), on(&b), primitive(tensor::<B, 1>(&grad, [n])));
+        worst.check(&numbers::<B, 2>(of_a), &times(&b), &name);
+        worst.check(&numbers::<B, 2>(of_b), &times(&a), &name);
+        // A table with itself, and one that does not lie row after row.
+        let columns: Vec<f64> = (0..dim)
+            .flat_map(|column| (0..n).map(move |row| (row, column)))
+            .map(|(row, column)| a[row * dim + column])
+            .collect();
+        let turned = || primitive(tensor::<B, 2>(&columns, [dim, n]).transpose()); // [n, dim]
+        let squares: Vec<f64> =
+            (0..n).map(|row| (0..dim).map(|column| a[row * dim + column].powi(2)).sum()).collect();
+        worst.check(&numbers::<B, 1>(B::row_dot(turned(), turned())), &squares, &name);
+    }
+}
+
+fn logarithms_of_sigmoids<B: ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("floored_log_sigmoid on {backend}"), 1e-6);
+    // Each number by itself, held to what it is in f64: close to 0, far out on both sides, where f32 has no exp.
+    for x in [0.0_f64, -0.0, 1e-6, 0.3, -0.3, 2.5, -2.5, 11.0, -11.0, 17.0, -17.0, 60.0, -60.0, 110.0, -110.0]
+    {
+        for floor in [0.0_f32, 1e-5] {
+            let name = format!("x {x} floor {floor}");
+            let on = |x: f64| primitive(tensor::<B, 2>(&[x], [1, 1]));
+            // σ is lost below e^-745 alone.
+            let (of_x, other) = (1.0 / (1.0 + (-x).exp()), 1.0 / (1.0 + x.exp()));
+            let floor_64 = f64::from(floor);
+            let expected = match floor {
+                0.0 if x < 0.0 => x - x.exp().ln_1p(),
+                0.0 => -(-x).exp().ln_1p(),
+                _ if x < 0.0 => (floor_64 + of_x).ln(),
+                _ => (floor_64 - other).ln_1p(),
+            };
+            let slope = if floor == 0.0 { other } else { of_x * other / (floor_64 + of_x) };
+            let found = numbers::<B, 2>(B::floored_log_sigmoid(on(x), floor))[0];
+            // Near 0 a logarithm is as exact as its argument.
+            assert!(
+                (found - expected).abs() <= 1e-6 * expected.abs().max(0.2),
+                "{name}: {found} for {expected}"
+            );
+            let found = numbers::<B, 2>(B::floored_log_sigmoid_backward(on(x), floor, on(-3.0)))[0];
+            assert!(
+                (found + 3.0 * slope).abs() <= 1e-5 * (3.0 * slope) + 1e-30,
+                "{name}: {found} for {}",
+                -3.0 * slope
+            );
+        }
+    }
+    for [n, k] in [[1, 1], [300, 1], [17, 5]] {
+        let key = StreamKey::root(13).at(n as u64).at(k as u64);
+        let x: Vec<f64> = random(key.child("x"), n * k).into_iter().map(|x| 9.0 * x).collect();
+        let on = || primitive(tensor::<B, 2>(&x, [k, n]).transpose()); // [n, k]
+        let grad = || primitive(tensor::<B, 2>(&random(key.child("grad"), n * k), [n, k]));
+        for floor in [0.0, 1e-5] {
+            let name = format!("[{n}, {k}] floor {floor}");
+            let of = |floored_log_sigmoid: fn(_, f32) -> _| numbers::<B, 2>(floored_log_sigmoid(on(), floor));
+            worst.check(&of(B::floored_log_sigmoid), &of(portable::floored_log_sigmoid::<B>), &name);
+            let of = |backward: fn(_, f32, _) -> _| numbers::<B, 2>(backward(on(), floor, grad()));
+            worst.check(
+                &of(B::floored_log_sigmoid_backward),
+                &of(portable::floored_log_sigmoid_backward::<B>),
+                &name,
+            );
         }
     }
 }
@@ -273,6 +351,8 @@ fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend
 
 on_each_backend!(
     unit_rows_and_their_backward,
+    dots_of_rows_and_their_backward,
+    logarithms_of_sigmoids,
     row_lse_and_its_backward,
     transposed_inputs,
     a_number_that_is_none_is_seen,

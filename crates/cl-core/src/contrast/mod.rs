@@ -23,7 +23,7 @@ pub use decoupled::{DecoupledConfig, decoupled};
 pub use hard_negative::{HardNegativeConfig, hard_negative};
 pub use info_nce::{InfoNceConfig, info_nce, info_nce_with_keys};
 pub use nt_xent::{NtXentConfig, nt_xent};
-pub use parts::{Reduction, Similarity, normalize_rows, row_dot, row_lse};
+pub use parts::{Reduction, Similarity, log_sigmoid, normalize_rows, row_dot, row_lse};
 
 use crate::kernels::ContrastBackend;
 use crate::registry::Registry;

@@ -75,10 +75,17 @@ pub fn normalize_rows<B: ContrastBackend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
 /// If the shapes differ.
 #[track_caller]
 #[must_use]
-pub fn row_dot<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Tensor<B, 1> {
+pub fn row_dot<B: ContrastBackend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Tensor<B, 1> {
     assert_eq!(a.dims(), b.dims(), "row_dot needs equal shapes");
-    let [n, _] = a.dims();
-    (a * b).sum_dim(1).reshape([n])
+    let [a, b] = [a, b].map(|rows| rows.into_primitive().tensor());
+    Tensor::from_primitive(TensorPrimitive::Float(B::row_dot(a, b)))
+}
+
+/// `ln(floor + σ(x))`, number by number, `[n, k]` → `[n, k]`; right where σ is near 0 and where it is near 1, its gradient
+/// too. The floor is 0 or a small positive number.
+#[must_use]
+pub fn log_sigmoid<B: ContrastBackend>(x: Tensor<B, 2>, floor: f32) -> Tensor<B, 2> {
+    Tensor::from_primitive(TensorPrimitive::Float(B::floored_log_sigmoid(x.into_primitive().tensor(), floor)))
 }
 
 /// `log Σ_j exp(scale · ⟨anchor_i, key_j⟩)`, `[n, d], [m, d]` → `[n]`, in O((n + m) · d) memory on the host backends.

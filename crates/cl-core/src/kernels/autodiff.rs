@@ -8,6 +8,7 @@ use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
 use super::backend::{ContrastBackend, IdMask, OptimizerBackend};
+use super::portable;
 
 #[derive(Debug)]
 struct RowLse;
@@ -69,11 +70,68 @@ impl<B: ContrastBackend> Backward<B, 1> for NormalizeRows {
     }
 }
 
+#[derive(Debug)]
+struct RowDot;
+
+impl<B: ContrastBackend> Backward<B, 2> for RowDot {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [a, b] = ops.state;
+        let (of_a, of_b) = B::row_dot_backward(a, b, grad);
+        for (parent, grad) in ops.parents.into_iter().zip([of_a, of_b]) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LogSigmoid;
+
+impl<B: ContrastBackend> Backward<B, 1> for LogSigmoid {
+    type State = (FloatTensor<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (x, floor) = ops.state;
+        if let [Some(parent)] = ops.parents {
+            grads.register::<B>(parent.id, B::floored_log_sigmoid_backward(x, floor, grad));
+        }
+    }
+}
+
 impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, C> {
     fn normalize_rows(rows: FloatTensor<Self>) -> FloatTensor<Self> {
         match NormalizeRows.prepare::<C>([rows.node.clone()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(rows.primitive.clone(), B::normalize_rows(rows.primitive)),
             OpsKind::UnTracked(prep) => prep.finish(B::normalize_rows(rows.primitive)),
+        }
+    }
+
+    fn row_dot(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        match RowDot.prepare::<C>([a.node.clone(), b.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (a, b) = (a.primitive, b.primitive);
+                let dots = B::row_dot(a.clone(), b.clone());
+                prep.finish([a, b], dots)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::row_dot(a.primitive, b.primitive)),
+        }
+    }
+
+    fn floored_log_sigmoid(x: FloatTensor<Self>, floor: f32) -> FloatTensor<Self> {
+        if !B::ONE_LOG_SIGMOID {
+            return portable::floored_log_sigmoid::<Self>(x, floor);
+        }
+        match LogSigmoid.prepare::<C>([x.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = x.primitive;
+                prep.finish((x.clone(), floor), B::floored_log_sigmoid(x, floor))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::floored_log_sigmoid(x.primitive, floor)),
         }
     }
 

@@ -50,6 +50,39 @@ pub trait ContrastBackend: Backend {
         portable::normalize_rows_backward::<Self>(rows, grad)
     }
 
+    /// `out_i = ⟨a_i, b_i⟩`; `[n, d], [n, d]` → `[n]`.
+    fn row_dot(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::row_dot::<Self>(a, b)
+    }
+
+    /// The gradients of [`row_dot`](Self::row_dot) for both tables, given that of its output: `grad_i b_i` and `grad_i a_i`.
+    fn row_dot_backward(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::row_dot_backward::<Self>(a, b, grad)
+    }
+
+    /// Whether [`floored_log_sigmoid`](Self::floored_log_sigmoid) and its backward are one operation each, as launches are what a GPU
+    /// waits for. If not, autodiff takes the portable body apart.
+    const ONE_LOG_SIGMOID: bool = false;
+
+    /// `out = ln(floor + σ(x))`, number by number, `[n, k]`; the floor is 0 or a small number.
+    fn floored_log_sigmoid(x: FloatTensor<Self>, floor: f32) -> FloatTensor<Self> {
+        portable::floored_log_sigmoid::<Self>(x, floor)
+    }
+
+    /// The gradient of [`floored_log_sigmoid`](Self::floored_log_sigmoid), given that of its output. It is asked for only of backends
+    /// with [`ONE_LOG_SIGMOID`](Self::ONE_LOG_SIGMOID).
+    fn floored_log_sigmoid_backward(
+        x: FloatTensor<Self>,
+        floor: f32,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::floored_log_sigmoid_backward::<Self>(x, floor, grad)
+    }
+
     /// `out_i = log Σ_j exp(scale · ⟨anchors_i, keys_j⟩)` over the keys that `mask` leaves to anchor i; −∞ if none.
     ///
     /// Shapes: anchors `[n, d]`, keys `[m, d]` → `[n]`. The portable body holds the `n × m` logits; the host kernels

@@ -70,6 +70,56 @@ where
 }
 
 impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
+    const ONE_LOG_SIGMOID: bool = B::ONE_LOG_SIGMOID;
+
+    fn normalize_rows(rows: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = rows.shape();
+        let [out] = custom::<B, 1, 1>("normalize_rows", [rows], [shape], |[rows]| [B::normalize_rows(rows)]);
+        out
+    }
+
+    fn normalize_rows_backward(rows: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = rows.shape();
+        let run = |[rows, grad]: [FloatTensor<B>; 2]| [B::normalize_rows_backward(rows, grad)];
+        let [out] = custom::<B, 2, 1>("normalize_rows_backward", [rows, grad], [shape], run);
+        out
+    }
+
+    fn row_dot(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = Shape::new([a.shape()[0]]);
+        let [dots] = custom::<B, 2, 1>("row_dot", [a, b], [shape], |[a, b]| [B::row_dot(a, b)]);
+        dots
+    }
+
+    fn row_dot_backward(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let shapes = [a.shape(), b.shape()];
+        let run = |[a, b, grad]: [FloatTensor<B>; 3]| B::row_dot_backward(a, b, grad).into();
+        custom::<B, 3, 2>("row_dot_backward", [a, b, grad], shapes, run).into()
+    }
+
+    fn floored_log_sigmoid(x: FloatTensor<Self>, floor: f32) -> FloatTensor<Self> {
+        let shape = x.shape();
+        let [out] = custom::<B, 1, 1>("floored_log_sigmoid", [x], [shape], move |[x]| {
+            [B::floored_log_sigmoid(x, floor)]
+        });
+        out
+    }
+
+    fn floored_log_sigmoid_backward(
+        x: FloatTensor<Self>,
+        floor: f32,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let shape = x.shape();
+        let run = move |[x, grad]: [FloatTensor<B>; 2]| [B::floored_log_sigmoid_backward(x, floor, grad)];
+        let [out] = custom::<B, 2, 1>("floored_log_sigmoid_backward", [x, grad], [shape], run);
+        out
+    }
+
     fn row_lse(
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,

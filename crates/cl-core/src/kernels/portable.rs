@@ -38,6 +38,62 @@ pub fn normalize_rows_backward<B: Backend>(rows: FloatTensor<B>, grad: FloatTens
     primitive((grad - units * along) * inverse)
 }
 
+/// See [`ContrastBackend::row_dot`](super::ContrastBackend::row_dot).
+pub fn row_dot<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+    let (a, b) = (float::<B, 2>(a), float::<B, 2>(b));
+    let [n, _] = a.dims();
+    primitive((a * b).sum_dim(1).reshape([n]))
+}
+
+/// See [`ContrastBackend::row_dot_backward`](super::ContrastBackend::row_dot_backward).
+pub fn row_dot_backward<B: Backend>(
+    a: FloatTensor<B>,
+    b: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (a, b) = (float::<B, 2>(a), float::<B, 2>(b));
+    let grad = float::<B, 1>(grad).unsqueeze_dim::<2>(1); // [n, 1]
+    (primitive(b * grad.clone()), primitive(a * grad))
+}
+
+/// See [`ContrastBackend::floored_log_sigmoid`](super::ContrastBackend::floored_log_sigmoid).
+///
+/// With a floor, from `t = exp(−|x|)`, as `ln(floor (1 + t) + s) − ln(1 + t)` with s = 1 for x ≥ 0 and t below.
+/// The gradient of that holds `σ (1 − σ)`, and where σ is near 1 that difference keeps few digits; the two terms here are
+/// never near each other.
+pub fn floored_log_sigmoid<B: Backend>(x: FloatTensor<B>, floor: f32) -> FloatTensor<B> {
+    let x = float::<B, 2>(x);
+    if floor == 0.0 {
+        return primitive(burn::tensor::activation::log_sigmoid(x));
+    }
+    let below = x.clone().lower_elem(0.0);
+    // −|x| as a product with a constant sign, so that the gradient at 0 is that of σ too.
+    let signs = x.ones_like().neg().mask_fill(below.clone(), 1.0);
+    let t = (x.clone() * signs).exp();
+    let numerator = t.ones_like().mask_where(below, t.clone());
+    let one_more = t.add_scalar(1.0);
+    primitive((one_more.clone().mul_scalar(floor) + numerator).log() - one_more.log())
+}
+
+/// See [`ContrastBackend::floored_log_sigmoid_backward`](super::ContrastBackend::floored_log_sigmoid_backward):
+/// `grad · σ (1 − σ) / (floor + σ)`, with σ = s / (1 + t) as above.
+pub fn floored_log_sigmoid_backward<B: Backend>(
+    x: FloatTensor<B>,
+    floor: f32,
+    grad: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let (x, grad) = (float::<B, 2>(x), float::<B, 2>(grad));
+    let below = x.clone().lower_elem(0.0);
+    let t = x.abs().neg().exp();
+    let one_more = t.clone().add_scalar(1.0);
+    let (one, rest) = (t.ones_like(), t.clone());
+    // σ = s / (1 + t), and 1 − σ = r / (1 + t), of which one is 1 and the other t.
+    let s = one.clone().mask_where(below.clone(), t);
+    let r = rest.mask_where(below, one);
+    let rest = grad * r / one_more.clone();
+    primitive(if floor == 0.0 { rest } else { rest * s.clone() / (one_more.mul_scalar(floor) + s) })
+}
+
 /// Scaled logits `[n, m]`, −∞ where the mask hides a key.
 fn logits<B: Backend>(
     anchors: Tensor<B, 2>,

@@ -1,13 +1,12 @@
 //! Binary cross-entropy with sampled negatives.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::log_sigmoid;
-use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples, check_negatives};
-use crate::contrast::{Reduction, row_dot};
+use crate::contrast::{Reduction, log_sigmoid, row_dot};
+use crate::kernels::ContrastBackend;
 use crate::registry::{Check, Component};
 use crate::sampling::Sampling;
 use crate::source::Targets;
@@ -50,7 +49,7 @@ impl Default for BceConfig {
     }
 }
 
-impl<B: Backend> Component<dyn Objective<B>> for BceConfig {
+impl<B: ContrastBackend> Component<dyn Objective<B>> for BceConfig {
     const NAME: &'static str = "bce";
     const SUMMARY: &'static str =
         "a positive is taken, sampled negatives are not (SASRec, Kang & McAuley 2018)";
@@ -65,7 +64,7 @@ impl<B: Backend> Component<dyn Objective<B>> for BceConfig {
     }
 }
 
-impl<B: Backend> Objective<B> for BceConfig {
+impl<B: ContrastBackend> Objective<B> for BceConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
     }
@@ -113,9 +112,9 @@ impl<B: Backend> Objective<B> for BceConfig {
 /// If the number of negatives is not a multiple of the number of anchors.
 #[track_caller]
 #[must_use]
-pub fn bce<B: Backend>(batch: Triples<B>) -> Tensor<B, 1> {
-    let negative = log_sigmoid(batch.negative_scores().neg()); // [n, k], log(1 − σ(x)) = log σ(−x)
+pub fn bce<B: ContrastBackend>(batch: Triples<B>) -> Tensor<B, 1> {
+    let negative = log_sigmoid(batch.negative_scores().neg(), 0.0); // [n, k], log(1 − σ(x)) = log σ(−x)
     let [n, _] = negative.dims();
-    let positive = log_sigmoid(row_dot(batch.anchors, batch.positives)); // [n]
-    (positive + negative.sum_dim(1).reshape([n])).neg()
+    let positive = log_sigmoid(row_dot(batch.anchors, batch.positives).reshape([n, 1]), 0.0); // [n, 1]
+    (positive + negative.sum_dim(1)).reshape([n]).neg()
 }

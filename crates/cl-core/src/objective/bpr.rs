@@ -1,13 +1,12 @@
 //! Bayesian personalised ranking.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::log_sigmoid;
-use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples, check_negatives};
-use crate::contrast::{Reduction, row_dot};
+use crate::contrast::{Reduction, log_sigmoid, row_dot};
+use crate::kernels::ContrastBackend;
 use crate::registry::{Check, Component};
 use crate::sampling::Sampling;
 use crate::source::Targets;
@@ -64,7 +63,7 @@ impl Default for BprConfig {
     }
 }
 
-impl<B: Backend> Component<dyn Objective<B>> for BprConfig {
+impl<B: ContrastBackend> Component<dyn Objective<B>> for BprConfig {
     const NAME: &'static str = "bpr";
     const SUMMARY: &'static str = "a positive above a sampled negative (Rendle et al. 2009)";
 
@@ -78,7 +77,7 @@ impl<B: Backend> Component<dyn Objective<B>> for BprConfig {
     }
 }
 
-impl<B: Backend> Objective<B> for BprConfig {
+impl<B: ContrastBackend> Objective<B> for BprConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
     }
@@ -126,28 +125,16 @@ impl<B: Backend> Objective<B> for BprConfig {
 /// If the number of negatives is not a multiple of the number of anchors.
 #[track_caller]
 #[must_use]
-pub fn bpr<B: Backend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
+pub fn bpr<B: ContrastBackend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
     let (k, anchors) = batch.repeated_anchors();
     let [n, _] = batch.anchors.dims();
     let positive = row_dot(batch.anchors, batch.positives).reshape([n, 1]); // [n, 1]
     let negative = row_dot(anchors, batch.negatives).reshape([n, k]); // [n, k]
     let difference = positive.expand([n, k]) - negative; // [n, k]
-    let losses = match form {
-        BprForm::Softplus => log_sigmoid(difference).neg(),
-        BprForm::BoundedSigmoid => bounded(difference),
+    let floor = match form {
+        BprForm::Softplus => 0.0,
+        BprForm::BoundedSigmoid => 1e-5,
     };
+    let losses = log_sigmoid(difference, floor).neg(); // [n, k]
     losses.sum_dim(1).div_scalar(k as f64).reshape([n])
-}
-
-/// `−ln(1e-5 + σ(x))` from `t = exp(−|x|)`, as `ln(1 + t) − ln(1e-5 (1 + t) + s)` with s = 1 for x ≥ 0 and t below.
-///
-/// Its gradient holds `σ (1 − σ)`, and where σ is near 1 that difference keeps few digits; the two terms here are never near each other.
-fn bounded<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
-    let below = x.clone().lower_elem(0.0);
-    // −|x| as a product with a constant sign, so that the gradient at 0 is that of σ too.
-    let signs = x.ones_like().neg().mask_fill(below.clone(), 1.0);
-    let t = (x.clone() * signs).exp();
-    let numerator = t.ones_like().mask_where(below, t.clone());
-    let one_more = t.add_scalar(1.0);
-    one_more.clone().log() - (one_more.mul_scalar(1e-5) + numerator).log()
 }

@@ -1,13 +1,12 @@
 //! Binary cross-entropy that does not grow overconfident with few sampled negatives.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::log_sigmoid;
-use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples, check_negatives};
-use crate::contrast::{Reduction, row_dot};
+use crate::contrast::{Reduction, log_sigmoid, row_dot};
+use crate::kernels::ContrastBackend;
 use crate::registry::{Check, Component, ensure};
 use crate::sampling::Sampling;
 use crate::source::Targets;
@@ -53,7 +52,7 @@ impl Default for GbceConfig {
     }
 }
 
-impl<B: Backend> Component<dyn Objective<B>> for GbceConfig {
+impl<B: ContrastBackend> Component<dyn Objective<B>> for GbceConfig {
     const NAME: &'static str = "gbce";
     const SUMMARY: &'static str =
         "binary cross-entropy with its positives made less certain (gSASRec, Petrov & Macdonald 2023)";
@@ -71,7 +70,7 @@ impl<B: Backend> Component<dyn Objective<B>> for GbceConfig {
     }
 }
 
-impl<B: Backend> Objective<B> for GbceConfig {
+impl<B: ContrastBackend> Objective<B> for GbceConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
     }
@@ -122,12 +121,12 @@ impl<B: Backend> Objective<B> for GbceConfig {
 /// If the number of negatives is not a multiple of the number of anchors, or there are fewer than 2 items.
 #[track_caller]
 #[must_use]
-pub fn gbce<B: Backend>(batch: Triples<B>, calibration: f64) -> Tensor<B, 1> {
+pub fn gbce<B: ContrastBackend>(batch: Triples<B>, calibration: f64) -> Tensor<B, 1> {
     assert!(batch.items > 1, "{} items leave no negative", batch.items);
-    let negative = log_sigmoid(batch.negative_scores().neg()); // [n, k], log(1 − σ(x)) = log σ(−x)
+    let negative = log_sigmoid(batch.negative_scores().neg(), 0.0); // [n, k], log(1 − σ(x)) = log σ(−x)
     let [n, k] = negative.dims();
     let share = k as f64 / (batch.items - 1) as f64;
     let beta = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share);
-    let positive = log_sigmoid(row_dot(batch.anchors, batch.positives)).mul_scalar(beta); // [n]
-    (positive + negative.sum_dim(1).reshape([n])).div_scalar(-((k + 1) as f64))
+    let positive = log_sigmoid(row_dot(batch.anchors, batch.positives).reshape([n, 1]), 0.0).mul_scalar(beta); // [n, 1]
+    (positive + negative.sum_dim(1)).reshape([n]).div_scalar(-((k + 1) as f64))
 }

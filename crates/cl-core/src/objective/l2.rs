@@ -1,10 +1,10 @@
 //! The L2 penalty in the variants that official codes use.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::contrast::Reduction;
+use crate::contrast::{Reduction, row_dot};
+use crate::kernels::ContrastBackend;
 use crate::registry::{Check, ensure};
 
 /// Which rows are penalised.
@@ -56,13 +56,12 @@ impl L2 {
     ///
     /// If there is no part.
     #[must_use]
-    pub fn loss<B: Backend>(&self, parts: Vec<Tensor<B, 2>>, n: usize) -> Tensor<B, 1> {
+    pub fn loss<B: ContrastBackend>(&self, parts: Vec<Tensor<B, 2>>, n: usize) -> Tensor<B, 1> {
         let total = parts
             .into_iter()
             .map(|part| {
-                let [rows, _] = part.dims();
                 // Row by row first, so that the order of additions is fixed.
-                let squares = Reduction::Sum.apply((part.clone() * part).sum_dim(1).reshape([rows]));
+                let squares = Reduction::Sum.apply(row_dot(part.clone(), part));
                 match self.form {
                     L2Form::Squared => squares.div_scalar(2.0),
                     // The floor keeps the gradient of a zero part finite.

@@ -44,7 +44,7 @@ pub struct Triples<B: Backend> {
     pub items: usize,
 }
 
-impl<B: Backend> Triples<B> {
+impl<B: ContrastBackend> Triples<B> {
     /// k, and each anchor k times, `[n · k, d]`, so that its rows stand beside the negatives.
     ///
     /// # Panics

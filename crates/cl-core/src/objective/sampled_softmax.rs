@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::l2::check_l2;
 use super::{L2, L2Form, L2On, Objective, Triples, check_negatives};
 use crate::contrast::{Reduction, row_dot};
+use crate::kernels::ContrastBackend;
 use crate::registry::{Check, Component};
 use crate::sampling::Sampling;
 use crate::source::Targets;
@@ -53,7 +53,7 @@ impl Default for SampledSoftmaxConfig {
     }
 }
 
-impl<B: Backend> Component<dyn Objective<B>> for SampledSoftmaxConfig {
+impl<B: ContrastBackend> Component<dyn Objective<B>> for SampledSoftmaxConfig {
     const NAME: &'static str = "sampled_softmax";
     const SUMMARY: &'static str = "softmax over the positive and sampled items, corrected for how they were drawn (Bengio & Senécal 2008)";
 
@@ -67,7 +67,7 @@ impl<B: Backend> Component<dyn Objective<B>> for SampledSoftmaxConfig {
     }
 }
 
-impl<B: Backend> Objective<B> for SampledSoftmaxConfig {
+impl<B: ContrastBackend> Objective<B> for SampledSoftmaxConfig {
     fn negatives_per_positive(&self) -> usize {
         self.negatives_per_positive
     }
@@ -124,7 +124,7 @@ impl<B: Backend> Objective<B> for SampledSoftmaxConfig {
 /// If the number of negatives is not a multiple of the number of anchors.
 #[track_caller]
 #[must_use]
-pub fn sampled_softmax<B: Backend>(batch: Triples<B>) -> Tensor<B, 1> {
+pub fn sampled_softmax<B: ContrastBackend>(batch: Triples<B>) -> Tensor<B, 1> {
     let negative = batch.negative_scores(); // [n, k]
     let [n, k] = negative.dims();
     let negative = match batch.log_q {

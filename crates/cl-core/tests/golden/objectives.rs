@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use cl_core::contrast::Reduction;
+use cl_core::kernels::ContrastBackend;
 use cl_core::objective::{BprConfig, BprForm, L2, L2Form, L2On, Objective, Triples, bpr};
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ struct Input {
 
 impl Input {
     /// The three parts as leaves of a tape, negatives `[n · k, d]`.
-    fn leaves<B: Backend>(&self) -> [Tensor<Autodiff<B>, 2>; 3] {
+    fn leaves<B: ContrastBackend>(&self) -> [Tensor<Autodiff<B>, 2>; 3] {
         [&self.user, &self.positive, &self.negative].map(|part| part.tensor().require_grad())
     }
 }
@@ -45,7 +45,7 @@ struct BprCase {
     grad_negative: Matrix,
 }
 
-fn bpr_in_both_forms<B: Backend>(backend: &str) {
+fn bpr_in_both_forms<B: ContrastBackend>(backend: &str) {
     let File::<BprCase> { inputs, cases } = file("bpr");
     assert_eq!(cases.len(), 12);
     let mut worst = Worst::new(format!("BPR on {backend}, values and gradients"), TOLERANCE);
@@ -90,7 +90,7 @@ struct L2Case {
     grad_negative: Matrix,
 }
 
-fn l2_in_both_forms<B: Backend>(backend: &str) {
+fn l2_in_both_forms<B: ContrastBackend>(backend: &str) {
     let File::<L2Case> { inputs, cases } = file("l2");
     assert_eq!(cases.len(), 8);
     let mut worst = Worst::new(format!("L2 on {backend}, values and gradients"), TOLERANCE);

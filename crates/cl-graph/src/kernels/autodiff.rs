@@ -87,10 +87,13 @@ impl<B: GraphBackend> Backward<B, 1> for Part {
         let grad = grads.consume::<B>(&ops.node);
         let (waiting, index) = ops.state;
         if let Some(node) = parent {
-            // Something must be registered for the propagation to be visited; it looks at what waits alone.
-            let token = B::float_zeros(Shape::new([1]), &B::float_device(&grad), grad.dtype().into());
-            waiting.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(grad);
-            grads.register::<B>(node.id, token);
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            // Something must be registered once for the propagation to be visited; it looks at what waits alone.
+            if waiting.iter().all(Option::is_none) {
+                let token = B::float_zeros(Shape::new([1]), &B::float_device(&grad), grad.dtype().into());
+                grads.register::<B>(node.id, token);
+            }
+            waiting[index] = Some(grad);
         }
     }
 }

@@ -174,7 +174,7 @@ impl<'a> Made<'a> {
             (Rows::Some(wanted), ..) => {
                 let mut rows = vec![O::default(); wanted.rows.len() * dim];
                 product_of_rows(adjacency.csr(), below, dim, &wanted.rows, &mut rows, plus);
-                Layer { place: Some(&wanted.place), rows: Cow::Owned(rows) }
+                Layer { place: Some(wanted.place()), rows: Cow::Owned(rows) }
             }
             (Rows::All, Some(shared), None) if layer == 1 => {
                 Layer { place: None, rows: O::of(&shared.product) }

@@ -1,5 +1,9 @@
 //! Which rows of each layer a step needs.
 
+use std::sync::OnceLock;
+
+use fixedbitset::FixedBitSet;
+
 use crate::input::{Output, Structure};
 use crate::plan::{Gather, Plan};
 
@@ -12,34 +16,40 @@ pub(crate) enum Rows {
     Some(Wanted),
 }
 
-/// Rows, each once and ascending, and where each node's stands in the list.
+/// Rows, each once and ascending.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) rows: Vec<u32>,
-    /// `u32::MAX` for a node that is not among them.
-    pub(crate) place: Vec<u32>,
+    nodes: usize,
+    place: OnceLock<Vec<u32>>,
 }
 
 impl Wanted {
-    /// The rows whose place is not `u32::MAX`.
-    fn of_marked(mut place: Vec<u32>) -> Self {
-        let mut rows = Vec::new();
-        for (row, place) in place.iter_mut().enumerate() {
-            if *place != u32::MAX {
-                *place = rows.len() as u32;
-                rows.push(row as u32);
-            }
-        }
-        Self { rows, place }
+    /// The rows that are marked, of so many nodes.
+    fn of_marked(marked: &FixedBitSet) -> Self {
+        let rows = marked.ones().map(|row| row as u32).collect();
+        Self { rows, nodes: marked.len(), place: OnceLock::new() }
     }
 
     /// The rows that the chosen gathers read.
     pub(crate) fn of_gathers(plan: &Plan, chosen: impl Fn(&Gather) -> bool) -> Self {
-        let mut place = vec![u32::MAX; plan.nodes];
+        let mut marked = FixedBitSet::with_capacity(plan.nodes);
         for gather in plan.wanted.iter().filter(|gather| chosen(gather)) {
-            gather.rows.iter().for_each(|row| place[row as usize] = 0);
+            gather.rows.iter().for_each(|row| marked.insert(row as usize));
         }
-        Self::of_marked(place)
+        Self::of_marked(&marked)
+    }
+
+    /// Where each node's row stands in the list; `u32::MAX` for a node that is not among them.
+    #[cfg_attr(not(any(feature = "flex", feature = "ndarray")), allow(dead_code))]
+    pub(crate) fn place(&self) -> &[u32] {
+        self.place.get_or_init(|| {
+            let mut place = vec![u32::MAX; self.nodes];
+            for (&row, at) in self.rows.iter().zip(0..) {
+                place[row as usize] = at;
+            }
+            place
+        })
     }
 }
 
@@ -67,11 +77,10 @@ pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool]) -> Vec
     for layer in (0..=top).rev() {
         let own = structure.layer(layer.max(1));
         let own = own.csr();
-        let mut place = vec![u32::MAX; plan.nodes];
+        let mut marked = FixedBitSet::with_capacity(plan.nodes);
         let mut edges = 0;
         let mut mark = |row: u32| {
-            if place[row as usize] == u32::MAX {
-                place[row as usize] = 0;
+            if !marked.put(row as usize) {
                 edges += own.row(row as usize).len();
             }
             edges
@@ -87,11 +96,16 @@ pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool]) -> Vec
             let matrix = matrix.csr();
             let enough = own.columns.len() / 2;
             let columns = |&row: &u32| &matrix.columns[matrix.row(row as usize)];
-            if above.rows.iter().any(|row| columns(row).iter().any(|&column| mark(column) > enough)) {
+            // Users stand before items. Taken from both ends in turn, rows have half of the edges long before either
+            // kind alone has them.
+            let rows = above.rows.len();
+            let mut in_turn =
+                (0..rows).map(|at| &above.rows[if at % 2 == 0 { at / 2 } else { rows - 1 - at / 2 }]);
+            if in_turn.any(|row| columns(row).iter().any(|&column| mark(column) > enough)) {
                 break;
             }
         }
-        needed[layer] = Rows::Some(Wanted::of_marked(place));
+        needed[layer] = Rows::Some(Wanted::of_marked(&marked));
     }
     needed
 }

@@ -1,4 +1,4 @@
-//! One pass over a table: Adam, and the step of a copy that follows it. One unit a number.
+//! One pass over a table: Adam, the step of a copy that follows it, the logarithm of a sigmoid. One unit a number.
 
 use burn::tensor::Shape;
 use burn::tensor::ops::FloatTensorOps;
@@ -46,6 +46,48 @@ fn lerp_kernel(from: &Tensor<f32>, to: &Tensor<f32>, out: &mut Tensor<f32>, weig
     let at = ABSOLUTE_POS;
     if at < out.shape(0) {
         out[at] = from[at] + weight * (to[at] - from[at]);
+    }
+}
+
+/// `ln(floor + σ(x))`, from `t = exp(−|x|)`, so that nothing grows large.
+#[cube(launch_unchecked, address_type = "dynamic")]
+fn log_sigmoid_kernel(x: &Tensor<f32>, out: &mut Tensor<f32>, floor: f32, #[comptime] bounded: bool) {
+    let at = ABSOLUTE_POS;
+    if at < out.shape(0) {
+        let x = x[at];
+        let below = x < f32::new(0.0);
+        let t = (-x.abs()).exp();
+        let one_more = f32::new(1.0) + t;
+        if comptime!(bounded) {
+            out[at] = (floor * one_more + select(below, t, f32::new(1.0))).ln() - one_more.ln();
+        } else {
+            out[at] = select(below, x, f32::new(0.0)) - one_more.ln();
+        }
+    }
+}
+
+/// `grad · σ (1 − σ) / (floor + σ)`; σ and 1 − σ are 1 / (1 + t) and t / (1 + t), in this or the other order.
+#[cube(launch_unchecked, address_type = "dynamic")]
+fn log_sigmoid_backward_kernel(
+    x: &Tensor<f32>,
+    grad: &Tensor<f32>,
+    out: &mut Tensor<f32>,
+    floor: f32,
+    #[comptime] bounded: bool,
+) {
+    let at = ABSOLUTE_POS;
+    if at < out.shape(0) {
+        let x = x[at];
+        let below = x < f32::new(0.0);
+        let t = (-x.abs()).exp();
+        let one_more = f32::new(1.0) + t;
+        let rest = grad[at] * select(below, f32::new(1.0), t) / one_more;
+        if comptime!(bounded) {
+            let share = select(below, t, f32::new(1.0));
+            out[at] = rest * share / (floor * one_more + share);
+        } else {
+            out[at] = rest;
+        }
     }
 }
 
@@ -126,6 +168,69 @@ where
             to.into_tensor_arg(),
             out.clone().into_tensor_arg(),
             weight,
+        );
+    }
+    CubeBackend::<R, F, I, BT>::float_reshape(out, shape)
+}
+
+/// See [`ContrastBackend::floored_log_sigmoid`](crate::kernels::ContrastBackend::floored_log_sigmoid).
+pub(super) fn floored_log_sigmoid<R, F, I, BT>(x: CubeTensor<R>, floor: f32) -> CubeTensor<R>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    let shape = x.meta.shape().clone();
+    let length = shape.num_elements();
+    let x = flat::<R, F, I, BT>(x);
+    let out = room(&x, length);
+    let address = addresses(&[&x, &out]);
+    // Safety: as above.
+    unsafe {
+        log_sigmoid_kernel::launch_unchecked(
+            &x.client.clone(),
+            spread(length.div_ceil(UNITS as usize)),
+            CubeDim::new_1d(UNITS),
+            address,
+            x.into_tensor_arg(),
+            out.clone().into_tensor_arg(),
+            floor,
+            floor != 0.0,
+        );
+    }
+    CubeBackend::<R, F, I, BT>::float_reshape(out, shape)
+}
+
+/// See [`ContrastBackend::floored_log_sigmoid_backward`](crate::kernels::ContrastBackend::floored_log_sigmoid_backward).
+pub(super) fn floored_log_sigmoid_backward<R, F, I, BT>(
+    x: CubeTensor<R>,
+    floor: f32,
+    grad: CubeTensor<R>,
+) -> CubeTensor<R>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    let shape = x.meta.shape().clone();
+    let length = shape.num_elements();
+    let [x, grad] = [x, grad].map(flat::<R, F, I, BT>);
+    let out = room(&x, length);
+    let address = addresses(&[&x, &grad, &out]);
+    // Safety: as above.
+    unsafe {
+        log_sigmoid_backward_kernel::launch_unchecked(
+            &x.client.clone(),
+            spread(length.div_ceil(UNITS as usize)),
+            CubeDim::new_1d(UNITS),
+            address,
+            x.into_tensor_arg(),
+            grad.into_tensor_arg(),
+            out.clone().into_tensor_arg(),
+            floor,
+            floor != 0.0,
         );
     }
     CubeBackend::<R, F, I, BT>::float_reshape(out, shape)

@@ -9,6 +9,7 @@ mod gradient;
 pub mod launch;
 pub mod random;
 mod row_lse;
+mod rows;
 pub mod tile;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
@@ -40,17 +41,17 @@ where
     }
 }
 
+/// Whether a kernel takes tensors of this kind.
+fn takes<R: CubeRuntime>(tensors: &[&CubeTensor<R>]) -> bool {
+    tensors.iter().all(|tensor| tensor.dtype == DType::F32 && tensor.meta.shape().num_elements() > 0)
+}
+
 /// Widest rows: each unit keeps a quarter of a row's sums in registers.
 const WIDEST: usize = 256;
 
 /// Whether the kernels take these tables.
 fn fits<R: CubeRuntime>(anchors: &CubeTensor<R>, keys: &CubeTensor<R>) -> bool {
-    let empty = |rows: &CubeTensor<R>| rows.meta.shape().num_elements() == 0;
-    anchors.dtype == DType::F32
-        && keys.dtype == DType::F32
-        && !empty(anchors)
-        && !empty(keys)
-        && anchors.meta.shape()[1] <= WIDEST
+    takes(&[anchors, keys]) && anchors.meta.shape()[1] <= WIDEST
 }
 
 impl<R, F, I, BT> ContrastBackend for CubeBackend<R, F, I, BT>
@@ -60,6 +61,54 @@ where
     I: IntElement,
     BT: BoolElement,
 {
+    const ONE_LOG_SIGMOID: bool = true;
+
+    fn normalize_rows(rows: CubeTensor<R>) -> CubeTensor<R> {
+        if !takes(&[&rows]) {
+            return portable::normalize_rows::<Self>(rows);
+        }
+        rows::normalize_rows(rows_in_memory(rows))
+    }
+
+    fn normalize_rows_backward(rows: CubeTensor<R>, grad: CubeTensor<R>) -> CubeTensor<R> {
+        if !takes(&[&rows, &grad]) {
+            return portable::normalize_rows_backward::<Self>(rows, grad);
+        }
+        rows::normalize_rows_backward(rows_in_memory(rows), rows_in_memory(grad))
+    }
+
+    fn row_dot(a: CubeTensor<R>, b: CubeTensor<R>) -> CubeTensor<R> {
+        if !takes(&[&a, &b]) {
+            return portable::row_dot::<Self>(a, b);
+        }
+        rows::row_dot(rows_in_memory(a), rows_in_memory(b))
+    }
+
+    fn row_dot_backward(
+        a: CubeTensor<R>,
+        b: CubeTensor<R>,
+        grad: CubeTensor<R>,
+    ) -> (CubeTensor<R>, CubeTensor<R>) {
+        if !takes(&[&a, &b, &grad]) {
+            return portable::row_dot_backward::<Self>(a, b, grad);
+        }
+        rows::row_dot_backward(rows_in_memory(a), rows_in_memory(b), rows_in_memory(grad))
+    }
+
+    fn floored_log_sigmoid(x: CubeTensor<R>, floor: f32) -> CubeTensor<R> {
+        if !takes(&[&x]) {
+            return portable::floored_log_sigmoid::<Self>(x, floor);
+        }
+        elementwise::floored_log_sigmoid::<R, F, I, BT>(x, floor)
+    }
+
+    fn floored_log_sigmoid_backward(x: CubeTensor<R>, floor: f32, grad: CubeTensor<R>) -> CubeTensor<R> {
+        if !takes(&[&x, &grad]) {
+            return portable::floored_log_sigmoid_backward::<Self>(x, floor, grad);
+        }
+        elementwise::floored_log_sigmoid_backward::<R, F, I, BT>(x, floor, grad)
+    }
+
     fn row_lse(
         anchors: CubeTensor<R>,
         keys: CubeTensor<R>,
@@ -125,14 +174,14 @@ where
         second: CubeTensor<R>,
         step: AdamStep,
     ) -> [CubeTensor<R>; 3] {
-        if parameter.dtype != DType::F32 || parameter.meta.shape().num_elements() == 0 {
+        if !takes(&[&parameter]) {
             return portable::adam::<Self>(parameter, gradient, first, second, step);
         }
         elementwise::adam::<R, F, I, BT>([parameter, gradient, first, second], step)
     }
 
     fn lerp(from: CubeTensor<R>, to: CubeTensor<R>, weight: f64) -> CubeTensor<R> {
-        if from.dtype != DType::F32 || from.meta.shape().num_elements() == 0 {
+        if !takes(&[&from]) {
             return portable::lerp::<Self>(from, to, weight);
         }
         elementwise::lerp::<R, F, I, BT>(from, to, weight as f32)

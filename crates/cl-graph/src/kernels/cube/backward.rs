@@ -7,6 +7,7 @@ use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
 use cl_core::kernels::cube::launch::{upload, upload_u32};
+use fixedbitset::FixedBitSet;
 
 use super::device::{Tasks, empty, matrix, matrix_of_rows};
 use super::product::{Matrix, Options};
@@ -19,11 +20,17 @@ use crate::plan::{Gather, Plan, Storage};
 /// of the output.
 fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) -> Matrix<R> {
     let mut rows = vec![0_u32; plan.nodes];
-    let gathers = || plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(gather, _)| gather);
-    gathers().flat_map(|gather| gather.rows.iter()).for_each(|row| rows[row as usize] += 1);
+    let mut present = FixedBitSet::with_capacity(plan.nodes);
+    for (gather, _) in plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen) {
+        for row in gather.rows.iter() {
+            rows[row as usize] += 1;
+            present.insert(row as usize);
+        }
+    }
     let mut tasks = Vec::new();
     let mut end = 0;
-    for (row, place) in rows.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
+    for row in present.ones() {
+        let place = &mut rows[row];
         let start = end;
         end += *place as usize;
         *place = start as u32;

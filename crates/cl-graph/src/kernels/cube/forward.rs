@@ -46,7 +46,9 @@ fn entries(plan: &Plan) -> (Vec<u32>, Vec<usize>) {
             for wanted in &plan.wanted {
                 if wanted.pass == pass {
                     let bits = bits(plan, wanted);
-                    entries.extend(wanted.rows.iter().zip(place..).flat_map(|(row, at)| [row, at, bits]));
+                    for (row, at) in wanted.rows.iter().zip(place..) {
+                        entries.extend_from_slice(&[row, at, bits]);
+                    }
                 }
                 place += wanted.rows.len() as u32;
             }

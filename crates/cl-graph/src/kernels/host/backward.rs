@@ -64,14 +64,16 @@ fn backward_stored<T: Stored>(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f32>
                         let (matrix, x) = (matrix.transposed(), above.operand());
                         product_of_rows(matrix, x, dim, &wanted.rows, &mut rows, Plus::Nothing);
                     }
-                    add_direct(plan, grad, dim, reads, &mut rows, |row| wanted.place[row as usize] as usize);
-                    Layer { place: Some(&wanted.place), rows: Cow::Owned(T::of_own(rows)) }
+                    let place = wanted.place();
+                    add_direct(plan, grad, dim, reads, &mut rows, |row| place[row as usize] as usize);
+                    Layer { place: Some(place), rows: Cow::Owned(T::of_own(rows)) }
                 }
                 (Rows::All, Some(above)) => {
                     let direct = Wanted::of_gathers(plan, reads);
                     let mut rows = vec![0.0; direct.rows.len() * dim];
-                    add_direct(plan, grad, dim, reads, &mut rows, |row| direct.place[row as usize] as usize);
-                    let plus = Plus::Rows { place: &direct.place, rows: &rows };
+                    let place = direct.place();
+                    add_direct(plan, grad, dim, reads, &mut rows, |row| place[row as usize] as usize);
+                    let plus = Plus::Rows { place, rows: &rows };
                     let matrix = pass.structure.layer(layer + 1);
                     let mut rows = take(plan.nodes * dim);
                     product(matrix.transposed(), above.operand(), dim, &mut rows, Write::Set, plus);
