@@ -33,13 +33,19 @@ pub trait OnBackend {
 }
 
 /// Names of all backends with the Cargo feature that compiles each in; flex is always there.
-pub(crate) const BACKENDS: [(&str, Option<&str>); 4] =
-    [("flex", None), ("ndarray", Some("ndarray")), ("cuda", Some("cuda")), ("wgpu", Some("wgpu"))];
+pub(crate) const BACKENDS: &[(&str, Option<&str>)] = &[
+    ("flex", None),
+    ("ndarray", Some("ndarray")),
+    ("cuda", Some("cuda")),
+    ("wgpu", Some("wgpu")),
+    #[cfg(feature = "cuda-on-host")]
+    ("cuda-on-host", Some("cuda-on-host")),
+];
 
 /// Why the same file and seed may give other last bits on this backend from run to run; `None` where they do not.
 pub(crate) fn nondeterminism(name: &str) -> Option<&'static str> {
     match name {
-        "cuda" | "wgpu" => Some(
+        "cuda" | "wgpu" | "cuda-on-host" => Some(
             "sums over whole tensors (losses, L2 norms) are Burn's, which adds atomically, in no fixed order",
         ),
         _ => None,
@@ -54,6 +60,7 @@ pub(crate) fn is_compiled(name: &str) -> bool {
         "ndarray" => cfg!(feature = "ndarray"),
         "cuda" => cfg!(feature = "cuda"),
         "wgpu" => cfg!(feature = "wgpu"),
+        "cuda-on-host" => cfg!(feature = "cuda-on-host"),
         _ => false,
     }
 }
@@ -68,6 +75,10 @@ pub fn on_backend<O: OnBackend>(name: &str, work: O) -> Option<O::Output> {
         "cuda" => Some(work.run::<burn::backend::Autodiff<burn::backend::Cuda>>(Default::default())),
         #[cfg(feature = "wgpu")]
         "wgpu" => Some(work.run::<burn::backend::Autodiff<burn::backend::Wgpu>>(Default::default())),
+        #[cfg(feature = "cuda-on-host")]
+        "cuda-on-host" => {
+            Some(work.run::<burn::backend::Autodiff<cl_cuda_on_host::CudaOnHost>>(Default::default()))
+        }
         _ => None,
     }
 }

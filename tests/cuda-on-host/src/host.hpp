@@ -29,6 +29,7 @@ static dim3 threadIdx, blockIdx, blockDim, gridDim;
 // A cube's shared memory; filled with NaN before each cube, as a GPU leaves anything there.
 alignas(1024) unsigned char dynamic_shared_mem[256 << 10];
 
+using std::abs; // of floats too, as in CUDA
 using std::max;
 using std::min;
 // CUDA's fast versions, whose names the C library has for other things.

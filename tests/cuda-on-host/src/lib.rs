@@ -13,6 +13,10 @@
 //!
 //! NVRTC is looked for as the loader does (`LD_LIBRARY_PATH`) and wants CUDA's headers in `$CUDA_PATH/include`. With the
 //! variable `CL_REQUIRE_NVRTC` set, its absence is an error; otherwise it is told once.
+//!
+//! With the variable `CL_IDLE_DEVICE` set, no kernel is run and what is read means nothing: what is left is the time that a
+//! program needs to ask for its work, which on a GPU must be less than the time of the work. With the value `names`, each
+//! launch is written to standard error.
 #![cfg(feature = "run")]
 
 mod cache;

@@ -39,6 +39,8 @@ pub struct HostServer {
     utilities: Arc<ServerUtilities<Self>>,
     kernels: HashMap<KernelId, Arc<host::Kernel>>,
     launches: usize,
+    /// Whether no kernel is run, and whether each is named then.
+    idle: Option<bool>,
 }
 
 /// A GPU of compute capability 8.0 without warp and tensor-core instructions, so that no kernel asks for them.
@@ -115,7 +117,8 @@ impl DeviceService for HostServer {
         let layout = PitchedMemoryLayoutPolicy::new(ALIGNMENT as usize);
         let utilities = Arc::new(ServerUtilities::new(properties, logger, (), layout));
         let timestamps = TimestampProfiler::default();
-        Self { memory, timestamps, utilities, kernels: HashMap::new(), launches: 0 }
+        let idle = std::env::var_os("CL_IDLE_DEVICE").map(|value| value == "names");
+        Self { memory, timestamps, utilities, kernels: HashMap::new(), launches: 0, idle }
     }
 
     fn utilities(&self) -> Arc<dyn Any + Send + Sync> {
@@ -157,6 +160,12 @@ impl ComputeServer for HostServer {
             let mut out = Vec::new();
             for (at, _) in rows {
                 out.extend_from_slice(&source.read()[at..at + width]);
+            }
+            if self.idle.is_some() {
+                // Whole numbers that are ids of something, and as floats close to 0 but not all alike.
+                for (at, number) in out.chunks_exact_mut(4).enumerate() {
+                    number.copy_from_slice(&(1 + at as u32 % 7).to_le_bytes());
+                }
             }
             Bytes::from_bytes_vec(out)
         };
@@ -201,8 +210,16 @@ impl ComputeServer for HostServer {
         assert!(arguments.tensor_maps.is_empty(), "{}: tensor maps", kernel.name());
         let buffers: Vec<_> = arguments.buffers.iter().map(|binding| self.resource(binding)).collect();
         let pointers = buffers.iter().map(|buffer| buffer.get_write_ptr_and_length().0).collect();
-        let kernel = self.kernel(kernel, mode);
         self.launches += 1;
+        if let Some(names) = self.idle {
+            // What a server does before it hands a kernel to its driver.
+            let _ = kernel.id();
+            if names {
+                eprintln!("launch {}", kernel.name());
+            }
+            return;
+        }
+        let kernel = self.kernel(kernel, mode);
         // SAFETY: the buffers live as long as `arguments`, and kernels keep to them.
         unsafe { kernel.run(pointers, &arguments.info, [x, y, z], self.launches.is_multiple_of(2)) };
     }

@@ -354,7 +354,7 @@ impl DeviceConfig {
     /// The key and what to do.
     pub fn validate(&self) -> Check {
         let known = BACKENDS.iter().find(|(name, _)| *name == self.backend);
-        let names = BACKENDS.map(|(name, _)| name).join(", ");
+        let names = BACKENDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let Some((name, feature)) = known else {
             return Err(("backend", format!("must be one of {names}, got \"{}\"", self.backend)));
         };
