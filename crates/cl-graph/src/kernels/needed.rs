@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use fixedbitset::FixedBitSet;
 
+use crate::adjacency::Csr;
 use crate::input::{Output, Structure};
 use crate::plan::{Gather, Plan};
 
@@ -27,7 +28,12 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// The rows that are marked, of so many nodes.
     fn of_marked(marked: &FixedBitSet) -> Self {
-        let rows = marked.ones().map(|row| row as u32).collect();
+        let all = marked.is_full();
+        let rows = if all {
+            (0..marked.len() as u32).collect()
+        } else {
+            marked.ones().map(|row| row as u32).collect()
+        };
         Self { rows, nodes: marked.len(), place: OnceLock::new() }
     }
 
@@ -35,9 +41,24 @@ impl Wanted {
     pub(crate) fn of_gathers(plan: &Plan, chosen: impl Fn(&Gather) -> bool) -> Self {
         let mut marked = FixedBitSet::with_capacity(plan.nodes);
         for gather in plan.wanted.iter().filter(|gather| chosen(gather)) {
-            gather.rows.iter().for_each(|row| marked.insert(row as usize));
+            match &gather.rows {
+                cl_core::Rows::Range(range) => marked.insert_range(range.start as usize..range.end as usize),
+                cl_core::Rows::List(rows) => rows.iter().for_each(|&row| marked.insert(row as usize)),
+            }
         }
         Self::of_marked(&marked)
+    }
+
+    /// Whether these are so many that a product of all rows takes hardly longer, and needs no list of its own.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    pub(crate) fn are_most(&self) -> bool {
+        self.rows.len() * 10 >= self.nodes * 9
+    }
+
+    /// Whether these are all rows that there are.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    pub(crate) fn are_all(&self) -> bool {
+        self.rows.len() == self.nodes
     }
 
     /// Where each node's row stands in the list; `u32::MAX` for a node that is not among them.
@@ -50,6 +71,43 @@ impl Wanted {
             }
             place
         })
+    }
+}
+
+/// Rows that are marked, and how many edges they have together.
+struct Marked<'a> {
+    rows: FixedBitSet,
+    edges: usize,
+    of: &'a Csr,
+}
+
+impl Marked<'_> {
+    /// Marks a row; how many edges all marked ones have.
+    fn row(&mut self, row: u32) -> usize {
+        if !self.rows.put(row as usize) {
+            self.edges += self.of.row(row as usize).len();
+        }
+        self.edges
+    }
+
+    /// Marks the rows of a gather; ranges of tens of thousands of rows at once.
+    fn all_of(&mut self, rows: &cl_core::Rows) {
+        match rows {
+            cl_core::Rows::List(rows) => rows.iter().for_each(|&row| {
+                self.row(row);
+            }),
+            cl_core::Rows::Range(range) => {
+                let places = range.start as usize..range.end as usize;
+                if self.rows.contains_any_in_range(places.clone()) {
+                    range.clone().for_each(|row| {
+                        self.row(row);
+                    });
+                } else {
+                    self.edges += (self.of.offsets[places.end] - self.of.offsets[places.start]) as usize;
+                    self.rows.insert_range(places);
+                }
+            }
+        }
     }
 }
 
@@ -77,18 +135,9 @@ pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool]) -> Vec
     for layer in (0..=top).rev() {
         let own = structure.layer(layer.max(1));
         let own = own.csr();
-        let mut marked = FixedBitSet::with_capacity(plan.nodes);
-        let mut edges = 0;
-        let mut mark = |row: u32| {
-            if !marked.put(row as usize) {
-                edges += own.row(row as usize).len();
-            }
-            edges
-        };
+        let mut marked = Marked { rows: FixedBitSet::with_capacity(plan.nodes), edges: 0, of: own };
         for gather in gathers().filter(|gather| layer > 0 && reads_layer(gather, layer)) {
-            gather.rows.iter().for_each(|row| {
-                mark(row);
-            });
+            marked.all_of(&gather.rows);
         }
         if layer < top {
             let Rows::Some(above) = &needed[layer + 1] else { break };
@@ -101,11 +150,11 @@ pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool]) -> Vec
             let rows = above.rows.len();
             let mut in_turn =
                 (0..rows).map(|at| &above.rows[if at % 2 == 0 { at / 2 } else { rows - 1 - at / 2 }]);
-            if in_turn.any(|row| columns(row).iter().any(|&column| mark(column) > enough)) {
+            if in_turn.any(|row| columns(row).iter().any(|&column| marked.row(column) > enough)) {
                 break;
             }
         }
-        needed[layer] = Rows::Some(Wanted::of_marked(&marked));
+        needed[layer] = Rows::Some(Wanted::of_marked(&marked.rows));
     }
     needed
 }

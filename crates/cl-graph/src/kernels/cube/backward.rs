@@ -10,18 +10,25 @@ use cl_core::kernels::cube::launch::{upload, upload_u32};
 use fixedbitset::FixedBitSet;
 
 use super::device::{Tasks, empty, matrix, matrix_of_rows};
+use super::gather::{self, MEAN, Wanted};
 use super::product::{Matrix, Options};
 use super::work::{self, Work};
 use crate::input::Output;
 use crate::kernels::needed::{Rows, reads_layer};
 use crate::plan::{Gather, Plan, Storage};
 
-/// The matrix that takes the gradient of the output to the rows that it reaches directly: each row's entries in the order
-/// of the output.
+/// Whether a gather's rows follow one another, so that no list is needed of them.
+fn is_range(gather: &Gather) -> bool {
+    matches!(gather.rows, cl_core::Rows::Range(_)) && !gather.rows.is_empty()
+}
+
+/// The matrix that takes the gradient of the output to the rows that it reaches directly through lists: each row's entries
+/// in the order of the output.
 fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) -> Matrix<R> {
     let mut rows = vec![0_u32; plan.nodes];
     let mut present = FixedBitSet::with_capacity(plan.nodes);
-    for (gather, _) in plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen) {
+    let listed = |(gather, chosen): &(&Gather, &bool)| **chosen && !is_range(gather);
+    for (gather, _) in plan.wanted.iter().zip(chosen).filter(listed) {
         for row in gather.rows.iter() {
             rows[row as usize] += 1;
             present.insert(row as usize);
@@ -38,9 +45,9 @@ fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) ->
     }
     let (mut columns, mut values) = (vec![0; end], vec![0.0; end]);
     let mut first = 0;
-    for (gather, &chosen) in plan.wanted.iter().zip(chosen) {
-        if chosen {
-            let weight = if gather.output == Output::Final { plan.share() } else { 1.0 };
+    for (gather, chosen) in plan.wanted.iter().zip(chosen) {
+        if listed(&(gather, chosen)) {
+            let weight = weight(plan, gather);
             for (row, from) in gather.rows.iter().zip(first..) {
                 let place = &mut rows[row as usize];
                 (columns[*place as usize], values[*place as usize]) = (from, weight);
@@ -59,7 +66,13 @@ fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) ->
 /// The last [`direct`] matrix: in most plans, layers from 1 on have the same.
 type Last<R> = Option<(Vec<bool>, Matrix<R>)>;
 
-/// Adds the gradient that reaches a layer directly from the chosen outputs; writes it where `add` is not set.
+/// The share of a layer in what the gather reads.
+fn weight(plan: &Plan, gather: &Gather) -> f32 {
+    if gather.output == Output::Final { plan.share() } else { 1.0 }
+}
+
+/// Adds the gradient that reaches a layer directly from the chosen outputs; writes it where `add` is not set, and there
+/// no range may be among them.
 fn add_direct<R: CubeRuntime>(
     plan: &Plan,
     grad: &CubeTensor<R>,
@@ -68,13 +81,24 @@ fn add_direct<R: CubeRuntime>(
     add: bool,
     last: &mut Last<R>,
 ) {
-    let chosen: Vec<bool> = plan.wanted.iter().map(chosen).collect();
-    if last.as_ref().is_none_or(|(of, _)| *of != chosen) {
-        let made = direct(plan, &chosen, grad);
-        *last = Some((chosen, made));
+    let marks: Vec<bool> = plan.wanted.iter().map(&chosen).collect();
+    if last.as_ref().is_none_or(|(of, _)| *of != marks) {
+        let made = direct(plan, &marks, grad);
+        *last = Some((marks, made));
     }
     if let Some((_, direct)) = last {
         direct.product(grad, out, &Options { add, ..Options::none() });
+    }
+    let mut row = 0;
+    for gather in &plan.wanted {
+        if let (cl_core::Rows::Range(to), true) = (&gather.rows, is_range(gather) && chosen(gather)) {
+            debug_assert!(add, "a range is added");
+            let rows = Wanted::Range { row, place: to.start as usize, count: to.len(), bits: 1 | MEAN };
+            let share = weight(plan, gather);
+            let options = gather::Options { share, noise: None, add: true, round_out: false };
+            gather::gather(&rows, &[grad], out, &options);
+        }
+        row += gather.rows.len();
     }
 }
 
@@ -100,20 +124,24 @@ pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R
                 let adjacency = pass.structure.layer(layer + 1);
                 let matrix = match rows {
                     Rows::All => matrix(&adjacency, true, &grad),
+                    Rows::Some(wanted) if wanted.are_most() => matrix(&adjacency, true, &grad),
                     Rows::Some(wanted) => matrix_of_rows(&adjacency, true, &wanted.rows, &grad),
                 };
                 let marks = match present {
                     Rows::All => None,
+                    Rows::Some(wanted) if wanted.are_all() => None,
                     Rows::Some(wanted) => Some(upload_u32(&grad, &work::bits(&wanted.rows, plan.nodes))),
                 };
                 let round_in = plan.storage == Storage::Bf16;
                 matrix.product(above, out, &Options { marks, add, round_in, ..Options::none() });
             };
             if layer > 0 {
-                let out = empty(&grad, shape);
-                product(&out, false);
                 let reads = |gather: &Gather| of_graph(gather) && reads_layer(gather, layer);
-                add_direct(plan, &grad, reads, &out, above.is_some(), &mut last);
+                let from_zero =
+                    above.is_none() && plan.wanted.iter().any(|gather| is_range(gather) && reads(gather));
+                let out = if from_zero { zeros(&grad, shape) } else { empty(&grad, shape) };
+                product(&out, false);
+                add_direct(plan, &grad, reads, &out, from_zero || above.is_some(), &mut last);
                 above = Some((out, rows));
             } else if above.is_some() {
                 match (&total, rows) {

@@ -6,6 +6,8 @@
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::tensor::CubeTensor;
+use cl_core::Rows::{List, Range};
+use cl_core::StreamKey;
 use cl_core::kernels::cube::launch::upload_u32;
 
 use super::device::{empty, matrix, matrix_of_rows};
@@ -37,14 +39,14 @@ fn bits(plan: &Plan, gather: &Gather) -> u32 {
     }
 }
 
-/// The entries of each pass, one pass after another, and how many each has.
+/// The entries of each pass, one pass after another, and how many each has. Rows that follow one another need none.
 fn entries(plan: &Plan) -> (Vec<u32>, Vec<usize>) {
     let mut entries = Vec::with_capacity(plan.rows() * gather::ENTRY);
     let counts = (0..plan.passes.len())
         .map(|pass| {
             let (before, mut place) = (entries.len(), 0);
             for wanted in &plan.wanted {
-                if wanted.pass == pass {
+                if wanted.pass == pass && matches!(wanted.rows, List(_)) {
                     let bits = bits(plan, wanted);
                     for (row, at) in wanted.rows.iter().zip(place..) {
                         entries.extend_from_slice(&[row, at, bits]);
@@ -70,26 +72,39 @@ pub(super) fn propagate<R: CubeRuntime>(plan: &Plan, table: CubeTensor<R>) -> Cu
     let mut first = 0;
     let mut shared = None;
     for (index, (pass, count)) in plan.passes.iter().zip(counts).enumerate() {
-        if count == 0 {
+        if !plan.wanted.iter().any(|wanted| wanted.pass == index && !wanted.rows.is_empty()) {
             continue;
         }
         let layers = layers(plan, index, &table, &mut shared);
         // Without layers, noise is added to the table itself; what `Layer(0)` asks for has none.
-        let noise = pass.noise.filter(|_| plan.layers == 0);
+        let noise = pass.noise.filter(|_| plan.layers == 0).map(|noise| (noise.key.at(0), noise.magnitude));
         let layers: Vec<_> = layers.iter().collect();
-        let run = |first, count, noise: Option<crate::Noise>| {
-            let noise = noise.map(|noise| (noise.key.at(0), noise.magnitude));
-            let options = gather::Options { share: plan.share(), noise, round_out: false };
-            gather(&Wanted::Entries { list: &list, first, count }, &layers, &out, &options);
+        let run = |rows: &Wanted<'_, R>, noise: Option<(StreamKey, f32)>| {
+            let options = gather::Options { share: plan.share(), noise, add: false, round_out: false };
+            gather(rows, &layers, &out, &options);
         };
-        if noise.is_none() {
-            run(first, count, None);
-        } else {
-            let mut at = first;
-            for wanted in plan.wanted.iter().filter(|wanted| wanted.pass == index) {
-                run(at, wanted.rows.len(), noise.filter(|_| wanted.output == Output::Final));
-                at += wanted.rows.len();
+        let each = noise.is_some();
+        if !each {
+            run(&Wanted::Entries { list: &list, first, count }, None);
+        }
+        let (mut at, mut place) = (first, 0);
+        for wanted in &plan.wanted {
+            let count = wanted.rows.len();
+            if wanted.pass == index {
+                let noise = noise.filter(|_| wanted.output == Output::Final);
+                match &wanted.rows {
+                    Range(rows) => {
+                        let (row, bits) = (rows.start as usize, bits(plan, wanted));
+                        run(&Wanted::Range { row, place, count, bits }, noise);
+                    }
+                    List(_) if each => {
+                        run(&Wanted::Entries { list: &list, first: at, count }, noise);
+                        at += count;
+                    }
+                    List(_) => {}
+                }
             }
+            place += count;
         }
         first += count;
     }
@@ -131,6 +146,7 @@ fn layers<R: CubeRuntime>(
         let adjacency = pass.structure.layer(layer);
         let matrix = match rows {
             Rows::All => matrix(&adjacency, false, table),
+            Rows::Some(wanted) if wanted.are_most() => matrix(&adjacency, false, table),
             Rows::Some(wanted) => matrix_of_rows(&adjacency, false, &wanted.rows, table),
         };
         let bf16 = plan.storage == Storage::Bf16;
@@ -148,7 +164,7 @@ fn layers<R: CubeRuntime>(
 }
 
 /// The noise of a layer.
-fn noise(pass: &Pass, layer: usize) -> Option<(cl_core::StreamKey, f32)> {
+fn noise(pass: &Pass, layer: usize) -> Option<(StreamKey, f32)> {
     pass.noise.map(|noise| (noise.key.at(layer as u64), noise.magnitude))
 }
 
@@ -159,6 +175,7 @@ fn first_layer<R: CubeRuntime>(plan: &Plan, pass: &Pass, product: &CubeTensor<R>
         return product.clone();
     }
     let out = empty(product, [plan.nodes, product.meta.shape()[1]]);
-    gather(&Wanted::All, &[product], &out, &gather::Options { share: 1.0, noise, round_out });
+    let all = Wanted::Range { row: 0, place: 0, count: plan.nodes, bits: 1 };
+    gather(&all, &[product], &out, &gather::Options { share: 1.0, noise, add: false, round_out });
     out
 }

@@ -21,13 +21,14 @@ pub(super) const LAYERS: usize = 17;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Spec {
     lanes: Lanes,
-    /// Whether there are entries; without, every row of the only layer is wanted at its own place.
+    /// Whether there are entries; without, rows follow one another.
     listed: bool,
     noise: bool,
+    add: bool,
     round_out: bool,
 }
 
-/// `out[place] = Σ layers[row]`, times the share in a mean, plus noise.
+/// `out[place] = Σ layers[row]`, times the share in a mean, plus noise, plus what is there.
 ///
 /// A cube has `lanes.rows` entries (y), each with `lanes.units` units (x), as in a product. Every layer's row is read
 /// once, every row of the output written once.
@@ -39,6 +40,8 @@ fn gather_kernel<N: Size>(
     out: &mut Tensor<Vector<f32, N>>,
     first: u32,
     count: u32,
+    first_place: u32,
+    bits: u32,
     share: f32,
     low: u32,
     high: u32,
@@ -48,9 +51,9 @@ fn gather_kernel<N: Size>(
     let at = CUBE_POS * comptime!(spec.lanes.rows) + UNIT_POS_Y as usize;
     let live = at < usize::cast_from(count);
     let at = select(live, at, 0usize);
-    let mut row = u32::cast_from(at);
-    let mut to = at;
-    let mut bits = 1u32;
+    let mut row = first + u32::cast_from(at);
+    let mut to = usize::cast_from(first_place) + at;
+    let mut bits = bits;
     if comptime!(spec.listed) {
         let entry = (usize::cast_from(first) + at) * ENTRY;
         row = entries[entry];
@@ -86,6 +89,9 @@ fn gather_kernel<N: Size>(
             if comptime!(spec.noise) {
                 sum = add_noise::<N>(sum, column, &noise, scale, spec.lanes.dim);
             }
+            if comptime!(spec.add) {
+                sum += out[place + column];
+            }
             if comptime!(spec.round_out) {
                 sum = rounded::<N>(sum);
             }
@@ -99,8 +105,8 @@ fn gather_kernel<N: Size>(
 pub(super) enum Wanted<'a, R: CubeRuntime> {
     /// `count` entries of a list from `first` on.
     Entries { list: &'a CubeTensor<R>, first: usize, count: usize },
-    /// Every row of the only layer, at its own place.
-    All,
+    /// `count` rows from `row` on, from `place` of the output on, as sums of the layers that have a bit.
+    Range { row: usize, place: usize, count: usize, bits: u32 },
 }
 
 /// What is done besides the sum.
@@ -109,6 +115,8 @@ pub(super) struct Options {
     pub(super) share: f32,
     /// Noise: its stream and its length.
     pub(super) noise: Option<(StreamKey, f32)>,
+    /// Whether the rows are added to what `out` holds.
+    pub(super) add: bool,
     /// Whether `out` is written rounded to 8 bits.
     pub(super) round_out: bool,
 }
@@ -120,9 +128,9 @@ pub(super) fn gather<R: CubeRuntime>(
     out: &CubeTensor<R>,
     options: &Options,
 ) {
-    let (list, first, count) = match *wanted {
-        Wanted::Entries { list, first, count } => (Some(list), first, count),
-        Wanted::All => (None, 0, out.meta.shape()[0]),
+    let (list, first, count, place, bits) = match *wanted {
+        Wanted::Entries { list, first, count } => (Some(list), first, count, 0, 0),
+        Wanted::Range { row, place, count, bits } => (None, row, count, place, bits),
     };
     if count == 0 {
         return;
@@ -130,7 +138,7 @@ pub(super) fn gather<R: CubeRuntime>(
     let tables: Vec<&CubeTensor<R>> = layers.iter().copied().chain([out]).collect();
     let (lanes, width) = self::lanes(&tables);
     let noise = options.noise.is_some();
-    let spec = Spec { lanes, listed: list.is_some(), noise, round_out: options.round_out };
+    let spec = Spec { lanes, listed: list.is_some(), noise, add: options.add, round_out: options.round_out };
     let (key, magnitude) = options.noise.unwrap_or((StreamKey::root(0), 0.0));
     let [low, high] = key.halves();
     let args = layers.iter().map(|&layer| layer.clone().into_tensor_arg());
@@ -148,6 +156,8 @@ pub(super) fn gather<R: CubeRuntime>(
             out.clone().into_tensor_arg(),
             first as u32,
             count as u32,
+            place as u32,
+            bits,
             options.share,
             low,
             high,
