@@ -3,12 +3,13 @@
 //! Two kernels do it all. [`product`] is a sparse product over a list of tasks, with noise, rounding, and the addition to
 //! what is there already in the same launch; the gradient of a gather is such a product too. [`gather`] reads the rows
 //! that are wanted of all layers at once. Both give a row to a few units of a cube, each of them some columns of it, and
-//! sum in a fixed order: no float atomics, so equal inputs give equal bits.
+//! sum in a fixed order: no float atomics, so equal inputs give equal bits. Rows that follow one another (all users) need no list
+//! of them; their gradient is added by [`gather`] too.
 //!
 //! Rows of more than [`work::SEGMENT`] values are cut into segments, as a few popular items would otherwise keep a handful
 //! of units busy when all others are done.
 //!
-//! They ran, and are tested, on a software Vulkan through WebGPU. They have not been run on an NVIDIA GPU.
+//! They are tested on a software Vulkan through WebGPU, and as CUDA on the host. They have not been run on an NVIDIA GPU.
 
 mod backward;
 mod device;
