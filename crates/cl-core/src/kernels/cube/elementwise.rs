@@ -144,6 +144,32 @@ where
     out.map(|table| CubeBackend::<R, F, I, BT>::float_reshape(table, shape.clone()))
 }
 
+/// What a kernel of one output is launched with: the client, how many cubes of how many units, the width of addresses.
+type Launch<'a, R> = (&'a ComputeClient<R>, CubeCount, CubeDim, AddressType);
+
+/// A tensor like these, which the kernel that is launched on them writes number by number.
+fn number_by_number<R, F, I, BT, const N: usize>(
+    tensors: [CubeTensor<R>; N],
+    launch: impl FnOnce(Launch<'_, R>, [CubeTensor<R>; N], CubeTensor<R>),
+) -> CubeTensor<R>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    BT: BoolElement,
+{
+    let shape = tensors[0].meta.shape().clone();
+    let length = shape.num_elements();
+    let tensors = tensors.map(flat::<R, F, I, BT>);
+    let out = room(&tensors[0], length);
+    let all: Vec<&CubeTensor<R>> = tensors.iter().chain([&out]).collect();
+    let address = addresses(&all);
+    let client = out.client.clone();
+    let cubes = spread(length.div_ceil(UNITS as usize));
+    launch((&client, cubes, CubeDim::new_1d(UNITS), address), tensors, out.clone());
+    CubeBackend::<R, F, I, BT>::float_reshape(out, shape)
+}
+
 /// See [`OptimizerBackend::lerp`](crate::kernels::OptimizerBackend::lerp).
 pub(super) fn lerp<R, F, I, BT>(from: CubeTensor<R>, to: CubeTensor<R>, weight: f32) -> CubeTensor<R>
 where
@@ -152,25 +178,11 @@ where
     I: IntElement,
     BT: BoolElement,
 {
-    let shape = from.meta.shape().clone();
-    let length = shape.num_elements();
-    let [from, to] = [from, to].map(flat::<R, F, I, BT>);
-    let out = room(&from, length);
-    let address = addresses(&[&from, &to, &out]);
-    // Safety: as above.
-    unsafe {
-        lerp_kernel::launch_unchecked(
-            &from.client.clone(),
-            spread(length.div_ceil(UNITS as usize)),
-            CubeDim::new_1d(UNITS),
-            address,
-            from.into_tensor_arg(),
-            to.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            weight,
-        );
-    }
-    CubeBackend::<R, F, I, BT>::float_reshape(out, shape)
+    number_by_number::<R, F, I, BT, 2>([from, to], |(client, cubes, cube, address), [from, to], out| {
+        let [from, to, out] = [from, to, out].map(CubeTensor::into_tensor_arg);
+        // Safety: each unit reads and writes the number at its position, which it holds against the length.
+        unsafe { lerp_kernel::launch_unchecked(client, cubes, cube, address, from, to, out, weight) }
+    })
 }
 
 /// See [`ContrastBackend::floored_log_sigmoid`](crate::kernels::ContrastBackend::floored_log_sigmoid).
@@ -181,25 +193,11 @@ where
     I: IntElement,
     BT: BoolElement,
 {
-    let shape = x.meta.shape().clone();
-    let length = shape.num_elements();
-    let x = flat::<R, F, I, BT>(x);
-    let out = room(&x, length);
-    let address = addresses(&[&x, &out]);
-    // Safety: as above.
-    unsafe {
-        log_sigmoid_kernel::launch_unchecked(
-            &x.client.clone(),
-            spread(length.div_ceil(UNITS as usize)),
-            CubeDim::new_1d(UNITS),
-            address,
-            x.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            floor,
-            floor != 0.0,
-        );
-    }
-    CubeBackend::<R, F, I, BT>::float_reshape(out, shape)
+    number_by_number::<R, F, I, BT, 1>([x], |(client, cubes, cube, address), [x], out| {
+        let ([x, out], bounded) = ([x, out].map(CubeTensor::into_tensor_arg), floor != 0.0);
+        // Safety: as above.
+        unsafe { log_sigmoid_kernel::launch_unchecked(client, cubes, cube, address, x, out, floor, bounded) }
+    })
 }
 
 /// See [`ContrastBackend::floored_log_sigmoid_backward`](crate::kernels::ContrastBackend::floored_log_sigmoid_backward).
@@ -214,24 +212,14 @@ where
     I: IntElement,
     BT: BoolElement,
 {
-    let shape = x.meta.shape().clone();
-    let length = shape.num_elements();
-    let [x, grad] = [x, grad].map(flat::<R, F, I, BT>);
-    let out = room(&x, length);
-    let address = addresses(&[&x, &grad, &out]);
-    // Safety: as above.
-    unsafe {
-        log_sigmoid_backward_kernel::launch_unchecked(
-            &x.client.clone(),
-            spread(length.div_ceil(UNITS as usize)),
-            CubeDim::new_1d(UNITS),
-            address,
-            x.into_tensor_arg(),
-            grad.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-            floor,
-            floor != 0.0,
-        );
-    }
-    CubeBackend::<R, F, I, BT>::float_reshape(out, shape)
+    number_by_number::<R, F, I, BT, 2>([x, grad], |(client, cubes, cube, address), [x, grad], out| {
+        let [x, grad, out] = [x, grad, out].map(CubeTensor::into_tensor_arg);
+        let bounded = floor != 0.0;
+        // Safety: as above.
+        unsafe {
+            log_sigmoid_backward_kernel::launch_unchecked(
+                client, cubes, cube, address, x, grad, out, floor, bounded,
+            );
+        }
+    })
 }
