@@ -45,7 +45,7 @@ pub(crate) const BACKENDS: &[(&str, Option<&str>)] = &[
 /// Why the same file and seed may give other last bits on this backend from run to run; `None` where they do not.
 pub(crate) fn nondeterminism(name: &str) -> Option<&'static str> {
     match name {
-        "cuda" | "wgpu" | "cuda-on-host" => Some(
+        "cuda" | "wgpu" => Some(
             "sums over whole tensors (losses, L2 norms) are Burn's, which adds atomically, in no fixed order",
         ),
         _ => None,

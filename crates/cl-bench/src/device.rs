@@ -13,6 +13,9 @@ use burn::tensor::backend::Backend;
 
 use crate::error::Error;
 
+/// The backend for developers, which stands for a GPU on the processor.
+const ON_HOST: &str = "cuda-on-host";
+
 /// Whether operations return before they are done, so that each reading waits: a GPU's.
 ///
 /// The backend's type tells. Its name in Burn would too, but a GPU backend starts the device to say it.
@@ -21,10 +24,11 @@ pub(crate) fn answers_later<B: Backend>() -> bool {
     ["cubecl", "fusion"].iter().any(|later| name.contains(later))
 }
 
-/// What the experiment file calls the backend.
+/// What the experiment file calls the backend; its type tells.
 fn name_of<B: Backend>() -> &'static str {
-    let name = std::any::type_name::<B>();
-    ["cuda_on_host", "cuda", "wgpu"].into_iter().find(|known| name.contains(known)).unwrap_or(name)
+    let of_type = std::any::type_name::<B>();
+    let known = [("cuda_on_host", ON_HOST), ("cuda", "cuda"), ("wgpu", "wgpu")];
+    known.into_iter().find(|(part, _)| of_type.contains(part)).map_or(of_type, |(_, name)| name)
 }
 
 /// Refuses a backend whose device does not answer, before anything depends on it; from then on a failure of the device
@@ -39,7 +43,7 @@ pub(crate) fn check<B: Backend>(device: &B::Device) -> Result<(), Error> {
     }
     let name = name_of::<B>();
     // The host is always there, and answers nothing when it is told to be idle.
-    if name != "cuda_on_host" {
+    if name != ON_HOST {
         probe::<B>(device, name).map_err(|why| {
             Error::with_help(
                 format!("backend `{name}` has no usable device: {why}"),

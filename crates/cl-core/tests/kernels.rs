@@ -216,6 +216,38 @@ fn row_lse_and_its_backward<B: ContrastBackend>(backend: &str) {
     }
 }
 
+/// A queue's keys at a concentration of 0: all keys weigh alike.
+fn a_scale_of_zero_gives_the_mean_key<B: ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("row_lse_and_mean at scale 0 on {backend}"), TOLERANCE);
+    let key = StreamKey::root(18);
+    let keys = random(key.child("keys"), 70 * 7);
+    let anchors = tensor::<B, 2>(&random(key.child("anchors"), 3 * 7), [3, 7]);
+    let (lse, mean) =
+        B::row_lse_and_mean(primitive(anchors), primitive(tensor::<B, 2>(&keys, [70, 7])), 0.0, None);
+    let expected: Vec<f64> =
+        (0..3 * 7).map(|at| (0..70).map(|k| keys[k * 7 + at % 7]).sum::<f64>() / 70.0).collect();
+    worst.check(&numbers::<B, 2>(mean), &expected, "mean");
+    worst.check(&numbers::<B, 1>(lse), &[70_f64.ln(); 3], "lse");
+}
+
+fn sums_of_all_numbers<B: ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("total on {backend}"), TOLERANCE);
+    for n in [1, 2, 255, 257, 16_384, 16_385, 300_000] {
+        let x = random(StreamKey::root(19).at(n as u64), n);
+        // All of one sign, so that the sum is no smaller than the numbers.
+        let x: Vec<f64> = x.iter().map(|x| x.abs()).collect();
+        let sum = numbers::<B, 1>(B::total(primitive(tensor::<B, 1>(&x, [n]))));
+        worst.check(&sum, &[x.iter().sum()], &format!("{n} numbers"));
+    }
+    // Every second number, and one number many times.
+    let x = tensor::<B, 2>(&random(StreamKey::root(19), 600), [300, 2]);
+    let second = || x.clone().transpose().slice([1..2, 0..300]).reshape([300]); // [300]
+    let expected: f64 = values(second()).iter().sum();
+    worst.check(&numbers::<B, 1>(B::total(primitive(second()))), &[expected], "strided");
+    let one = tensor::<B, 1>(&[0.3], [1]).expand([77]);
+    worst.check(&numbers::<B, 1>(B::total(primitive(one))), &[77.0 * f64::from(0.3_f32)], "expanded");
+}
+
 fn transposed_inputs<B: ContrastBackend>(backend: &str) {
     // [d, n] swapped: not contiguous, and the kernel must not read it as if it were.
     let mut worst = Worst::new(format!("row_lse of transposed tensors on {backend}"), TOLERANCE);
@@ -354,6 +386,8 @@ on_each_backend!(
     dots_of_rows_and_their_backward,
     logarithms_of_sigmoids,
     row_lse_and_its_backward,
+    a_scale_of_zero_gives_the_mean_key,
+    sums_of_all_numbers,
     transposed_inputs,
     a_number_that_is_none_is_seen,
     adam_step,

@@ -1,15 +1,16 @@
 //! The normalised adjacency matrix of a graph, or of what a view leaves of it.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::bipartite::BipartiteGraph;
+use crate::kept::Kept;
 
 /// How edges are weighted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// `D^-1/2 A D^-1/2` (LightGCN, equation 7).
@@ -88,7 +89,8 @@ fn pieces(offsets: &[u32]) -> Vec<u32> {
     pieces
 }
 
-/// A handle to a normalised adjacency: the host matrix, its transpose, and device copies made on first use.
+/// A handle to a normalised adjacency, whole or what a view keeps of it: the host matrix and its transpose, and what
+/// devices keep of it, made on first use. The host's matrix of a view is made only if somebody asks for it.
 ///
 /// Clones are the same adjacency; [`same`](Self::same) tells whether two handles are.
 #[derive(Clone)]
@@ -97,21 +99,35 @@ pub struct Adjacency(Arc<Shared>);
 struct Shared {
     graph: Arc<BipartiteGraph>,
     weighting: Weighting,
-    forward: Csr,
-    /// `None` where the matrix is symmetric.
-    transposed: Option<Csr>,
+    view: Option<View>,
+    host: OnceLock<Matrices>,
     device: Mutex<Vec<Box<dyn Any + Send + Sync>>>,
 }
 
+/// What is left of a whole adjacency.
+pub(crate) struct View {
+    pub(crate) whole: Adjacency,
+    pub(crate) kept: Kept,
+    /// Whether weights come from the degrees that are left.
+    pub(crate) renormalize: bool,
+}
+
+struct Matrices {
+    forward: Csr,
+    /// `None` where the matrix is symmetric.
+    transposed: Option<Csr>,
+}
+
 impl Adjacency {
-    /// The adjacency of a whole graph. O(nodes + edges).
+    /// The adjacency of a whole graph. O(nodes + edges), by all threads.
     #[must_use]
     pub fn new(graph: Arc<BipartiteGraph>, weighting: impl Into<Weighting>) -> Self {
-        Self::build(graph, weighting.into(), None, true)
+        let whole = Self::of(graph, weighting.into(), None);
+        whole.matrices();
+        whole
     }
 
-    /// The adjacency of the edges that `keep` marks. With `renormalize` their weights come from the degrees that are
-    /// left (SGL); without, they keep the weights of the whole graph. O(nodes + edges), by all threads.
+    /// The adjacency of the edges that `keep` marks; see [`kept`](Self::kept).
     ///
     /// # Panics
     ///
@@ -119,17 +135,110 @@ impl Adjacency {
     #[must_use]
     pub fn dropped(&self, keep: &[bool], renormalize: bool) -> Self {
         assert_eq!(keep.len(), self.0.graph.edges(), "marks and edges must be equally many");
-        Self::build(self.0.graph.clone(), self.0.weighting, Some(keep), renormalize)
+        self.kept(Kept::Marked(keep.into()), renormalize)
     }
 
-    fn build(
-        graph: Arc<BipartiteGraph>,
-        weighting: Weighting,
-        keep: Option<&[bool]>,
-        renormalize: bool,
-    ) -> Self {
+    /// The adjacency of the edges of the graph that are kept. With `renormalize` their weights come from the degrees that
+    /// are left (SGL); without, they keep the weights of the whole graph.
+    #[must_use]
+    pub fn kept(&self, kept: Kept, renormalize: bool) -> Self {
+        let view = View { whole: self.whole().clone(), kept, renormalize };
+        Self::of(self.0.graph.clone(), self.0.weighting, Some(view))
+    }
+
+    fn of(graph: Arc<BipartiteGraph>, weighting: Weighting, view: Option<View>) -> Self {
+        let (host, device) = (OnceLock::new(), Mutex::default());
+        Self(Arc::new(Shared { graph, weighting, view, host, device }))
+    }
+
+    /// The host's matrices.
+    fn matrices(&self) -> &Matrices {
+        self.0.host.get_or_init(|| {
+            let marks = self.0.view.as_ref().map(|view| view.kept.marks(&self.0.graph));
+            let renormalize = self.0.view.as_ref().is_none_or(|view| view.renormalize);
+            Matrices::new(&self.0.graph, self.0.weighting, marks.as_deref(), renormalize)
+        })
+    }
+
+    /// The whole graph's adjacency, itself unless it is a view.
+    fn whole(&self) -> &Self {
+        self.0.view.as_ref().map_or(self, |view| &view.whole)
+    }
+
+    /// The matrix of the whole graph: where values may stand. What a view drops stands there as well.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    pub(crate) fn pattern(&self) -> &Csr {
+        self.whole().csr()
+    }
+
+    /// What is left of which adjacency, if it is a view.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    pub(crate) fn view(&self) -> Option<&View> {
+        self.0.view.as_ref()
+    }
+
+    /// How edges are weighted.
+    #[must_use]
+    pub fn weighting(&self) -> Weighting {
+        self.0.weighting
+    }
+
+    /// The graph that this is an adjacency of (with all edges, also those that were dropped).
+    #[must_use]
+    pub fn graph(&self) -> &Arc<BipartiteGraph> {
+        &self.0.graph
+    }
+
+    /// The matrix. That of a view is made when it is first asked for, in O(nodes + edges), by all threads.
+    #[must_use]
+    pub fn csr(&self) -> &Csr {
+        &self.matrices().forward
+    }
+
+    /// Its transpose; the matrix itself where it is symmetric.
+    #[must_use]
+    pub fn transposed(&self) -> &Csr {
+        let Matrices { forward, transposed } = self.matrices();
+        transposed.as_ref().unwrap_or(forward)
+    }
+
+    /// Number of rows and columns.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.0.graph.nodes()
+    }
+
+    /// Whether both handles are of one adjacency.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What a backend keeps beside the host matrix, made on first use and shared by all clones of the handle. Of one kind
+    /// there may be several: the first that `fits` (is on the device that asks) is taken.
+    pub fn on_device<T: Any + Clone + Send + Sync>(
+        &self,
+        fits: impl Fn(&T) -> bool,
+        make: impl FnOnce(&Self) -> T,
+    ) -> T {
+        // A panic while the lock was held left a complete list behind: entries are pushed whole.
+        let mut cache = self.0.device.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_kind = |entry: &'_ Box<dyn Any + Send + Sync>| {
+            entry.downcast_ref::<T>().filter(|made| fits(made)).cloned()
+        };
+        if let Some(found) = cache.iter().find_map(of_kind) {
+            return found;
+        }
+        let made = make(self);
+        cache.push(Box::new(made.clone()));
+        made
+    }
+}
+
+impl Matrices {
+    fn new(graph: &BipartiteGraph, weighting: Weighting, keep: Option<&[bool]>, renormalize: bool) -> Self {
         let nodes = graph.nodes();
-        let neighbours = Neighbours { graph: &graph, keep, self_loops: weighting.self_loops };
+        let neighbours = Neighbours { graph, keep, self_loops: weighting.self_loops };
         let counts: Vec<u32> = (0..nodes).into_par_iter().map(|node| neighbours.count(node)).collect();
         let mut offsets = Vec::with_capacity(nodes + 1);
         offsets.push(0);
@@ -160,57 +269,7 @@ impl Adjacency {
             // The pattern is symmetric, so the transpose has the same rows and columns and other values.
             Normalization::Left => (of(&|row, _| inverse[row]), Some(of(&|_, column| inverse[column]))),
         };
-        Self(Arc::new(Shared { graph, weighting, forward, transposed, device: Mutex::default() }))
-    }
-
-    /// The graph that this is an adjacency of (with all edges, also those that were dropped).
-    #[must_use]
-    pub fn graph(&self) -> &Arc<BipartiteGraph> {
-        &self.0.graph
-    }
-
-    /// The matrix.
-    #[must_use]
-    pub fn csr(&self) -> &Csr {
-        &self.0.forward
-    }
-
-    /// Its transpose; the matrix itself where it is symmetric.
-    #[must_use]
-    pub fn transposed(&self) -> &Csr {
-        self.0.transposed.as_ref().unwrap_or(&self.0.forward)
-    }
-
-    /// Number of rows and columns.
-    #[must_use]
-    pub fn nodes(&self) -> usize {
-        self.0.forward.rows()
-    }
-
-    /// Whether both handles are of one adjacency.
-    #[must_use]
-    pub fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// What a backend keeps beside the host matrix, made on first use and shared by all clones of the handle. Of one kind
-    /// there may be several: the first that `fits` (is on the device that asks) is taken.
-    pub fn on_device<T: Any + Clone + Send + Sync>(
-        &self,
-        fits: impl Fn(&T) -> bool,
-        make: impl FnOnce(&Self) -> T,
-    ) -> T {
-        // A panic while the lock was held left a complete list behind: entries are pushed whole.
-        let mut cache = self.0.device.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = |entry: &'_ Box<dyn Any + Send + Sync>| {
-            entry.downcast_ref::<T>().filter(|made| fits(made)).cloned()
-        };
-        if let Some(found) = cache.iter().find_map(of_kind) {
-            return found;
-        }
-        let made = make(self);
-        cache.push(Box::new(made.clone()));
-        made
+        Self { forward, transposed }
     }
 }
 
@@ -305,7 +364,8 @@ impl Neighbours<'_> {
 
 impl std::fmt::Debug for Adjacency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Adjacency({} nodes, {} values)", self.nodes(), self.0.forward.values.len())
+        let of = if self.0.view.is_some() { "view of " } else { "" };
+        write!(f, "Adjacency({of}{} nodes, {} edges)", self.nodes(), self.0.graph.edges())
     }
 }
 

@@ -112,19 +112,20 @@ impl Plan {
         Self { storage, ..self }
     }
 
-    /// The rows of each layer that the chosen gathers need; see [`needed::needed`].
+    /// The rows of each layer that the chosen gathers need; see [`needed::needed`]. One backend asks, with one `matrix`.
     #[cfg_attr(not(any(feature = "flex", feature = "ndarray", feature = "cube")), allow(dead_code))]
     pub(crate) fn needed(
         &self,
         structure: &Structure,
         chosen: impl Fn(&Gather) -> bool,
+        matrix: needed::MatrixOf,
     ) -> Arc<Vec<needed::Rows>> {
         let chosen: Vec<bool> = self.wanted.iter().map(chosen).collect();
         let mut known = self.needed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, needed)) = known.iter().find(|(of, _)| *of == chosen) {
             return needed.clone();
         }
-        let needed = Arc::new(needed::needed(self, structure, &chosen));
+        let needed = Arc::new(needed::needed(self, structure, &chosen, matrix));
         known.push((chosen, needed.clone()));
         needed
     }

@@ -1,7 +1,7 @@
 //! BERT4Rec.
 
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, LayerNormConfig, Linear};
+use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
 use cl_core::encoder::Senses;
@@ -14,7 +14,8 @@ use crate::encode::{States, encode};
 use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
-use crate::kernels::SequenceBackend;
+use crate::kernels::{self, SequenceBackend};
+use crate::norm::LayerNorm;
 use crate::pass::{Pass, Positions, Reading};
 use crate::pooling::Pooling;
 use crate::transformer::{Activation, Norm, Transformer, TransformerConfig, gelu};
@@ -160,7 +161,7 @@ impl SequenceEncoder for Bert4RecConfig {
         let (dim, scale) = (self.dim, self.scale());
         let transform = || Transform {
             linear: self.init.linear([dim, dim], scale, key.child("transform"), device),
-            norm: LayerNormConfig::new(dim).with_epsilon(Norm::Post.epsilon()).init(device),
+            norm: LayerNorm::new(dim, Norm::Post.epsilon(), device),
         };
         Bert4Rec {
             transformer: self.transformer().init(items, key, device),
@@ -219,7 +220,7 @@ impl<B: SequenceBackend> States<B> for Bert4Rec<B> {
 
     fn foretell(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
         let states = match &self.transform {
-            Some(Transform { linear, norm }) => norm.forward(gelu(linear.forward(states))),
+            Some(Transform { linear, norm }) => norm.forward(gelu(kernels::linear(linear, states))),
             None => states,
         };
         if self.item_bias.is_none() {

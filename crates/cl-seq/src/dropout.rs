@@ -13,3 +13,14 @@ pub(crate) fn keep(key: StreamKey, row: u32, rate: f32, out: &mut [f32]) {
         }
     }
 }
+
+/// Multiplies a row with what [`keep`] tells.
+#[inline]
+pub(crate) fn multiply(key: StreamKey, row: u32, rate: f32, x: &mut [f32]) {
+    let kept = 1.0 / (1.0 - rate);
+    for (block, x) in x.chunks_mut(4).enumerate() {
+        for (x, word) in x.iter_mut().zip(key.words(row, block as u32)) {
+            *x *= if unit(word) < rate { 0.0 } else { kept };
+        }
+    }
+}

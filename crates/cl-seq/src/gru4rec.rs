@@ -14,7 +14,7 @@ use crate::encode::{States, encode};
 use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
-use crate::kernels::{SequenceBackend, gated_recurrence, gather};
+use crate::kernels::{SequenceBackend, gated_recurrence, gather, linear};
 use crate::pass::{Pass, Positions, Reading};
 use crate::pooling::Pooling;
 
@@ -189,11 +189,11 @@ impl<B: SequenceBackend> States<B> for Gru4Rec<B> {
         let x = gather(self.items.val(), &pass.items); // [tokens, d]
         let mut x = pass.layout.drop(x, self.config.dropout, "embedding", 0);
         for Recurrent { input, state, state_bias } in &self.layers {
-            let gates = input.forward(x);
+            let gates = linear(input, x);
             x = gated_recurrence(&pass.layout.offsets, gates, state.val(), state_bias.val()); // [tokens, hidden]
         }
         match &self.output {
-            Some(output) => output.forward(x),
+            Some(output) => linear(output, x),
             None => x,
         }
     }

@@ -7,8 +7,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use cl_core::StreamKey;
 use serde::{Deserialize, Serialize};
 
-use crate::dropout;
 use crate::input::SequenceInput;
+use crate::kernels::{Dropout, SequenceBackend, drop_out};
 
 /// Where positions are counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// Drops numbers of `x [tokens, d]` at the share `rate`; the others grow by 1 / (1 − rate). Which ones is a function of
     /// the sequence's key, the place, the position in the sequence and the column.
-    pub(crate) fn drop<B: Backend>(
+    pub(crate) fn drop<B: SequenceBackend>(
         &self,
         x: Tensor<B, 2>,
         rate: f64,
@@ -41,16 +41,8 @@ impl Layout {
         layer: usize,
     ) -> Tensor<B, 2> {
         let Some(keys) = self.dropout.as_ref().filter(|_| rate > 0.0) else { return x };
-        let ([tokens, dim], rate) = (x.dims(), rate as f32);
-        let mut mask = vec![0.0_f32; tokens * dim];
-        for (key, pair) in keys.iter().zip(self.offsets.windows(2)) {
-            let key = key.child(place).at(layer as u64);
-            for (row, out) in mask[pair[0] * dim..pair[1] * dim].chunks_mut(dim).enumerate() {
-                dropout::keep(key, row as u32, rate, out);
-            }
-        }
-        let device = x.device();
-        x * Tensor::from_data(TensorData::new(mask, [tokens, dim]), &device)
+        let keys = keys.iter().map(|key| key.child(place).at(layer as u64)).collect();
+        drop_out(x, &Dropout { offsets: self.offsets.clone(), keys, rate: rate as f32 })
     }
 }
 

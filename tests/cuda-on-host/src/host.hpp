@@ -46,7 +46,9 @@ static inline float __frsqrt_rn(float x) { return 1.0f / sqrtf(x); }
 static inline float rsqrt(float x) { return 1.0f / sqrtf(x); }
 static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 static inline unsigned __umulhi(unsigned x, unsigned y) { return (unsigned)(((unsigned long long)x * y) >> 32); }
-static inline float atomicAdd(float *to, float x) { float was = *to; *to += x; return was; }
+// Units run one after another.
+template <class T> static inline T atomicAdd(T *to, T x) { T was = *to; *to += x; return was; }
+template <class T> static inline T atomicExch(T *to, T x) { T was = *to; *to = x; return was; }
 
 namespace host {
 constexpr size_t STACK = 128 << 10;

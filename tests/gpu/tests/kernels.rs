@@ -10,5 +10,9 @@ mod contrast_and_optimizer;
 mod graph;
 #[path = "../../../crates/cl-eval/tests/kernels.rs"]
 mod ranking;
+#[path = "../../../crates/cl-seq/tests/row_kernels.rs"]
+mod rows;
 #[path = "../../../crates/cl-seq/tests/kernels.rs"]
 mod sequences;
+#[path = "../../../crates/cl-graph/tests/view_kernels.rs"]
+mod views;

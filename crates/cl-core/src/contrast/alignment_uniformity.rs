@@ -1,7 +1,6 @@
 //! Alignment and uniformity as a contrast: pull the pair together, spread each view over the sphere.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{Reduction, check_weight, normalize_rows, row_lse};
@@ -87,7 +86,7 @@ impl<B: ContrastBackend> Contrast<B> for AlignmentUniformityConfig {
 /// # Source
 /// Wang & Isola 2020, section 4.2 with α = 2 (arXiv 2005.10242).
 #[must_use]
-pub fn alignment<B: Backend>(x: Tensor<B, 2>, y: Tensor<B, 2>) -> Tensor<B, 1> {
+pub fn alignment<B: ContrastBackend>(x: Tensor<B, 2>, y: Tensor<B, 2>) -> Tensor<B, 1> {
     let [n, _] = x.dims();
     let difference = x - y; // [n, d]
     Reduction::Mean.apply((difference.clone() * difference).sum_dim(1).reshape([n]))

@@ -49,9 +49,10 @@ pub enum Reduction {
 impl Reduction {
     /// `[n]` → `[1]`, added in an order that does not depend on the number of threads.
     #[must_use]
-    pub fn apply<B: Backend>(self, rows: Tensor<B, 1>) -> Tensor<B, 1> {
+    pub fn apply<B: ContrastBackend>(self, rows: Tensor<B, 1>) -> Tensor<B, 1> {
         let [n] = rows.dims();
-        let sum = rows.reshape([1, n]).sum_dim(1).reshape([1]);
+        let sum = B::total(rows.into_primitive().tensor());
+        let sum = Tensor::from_primitive(TensorPrimitive::Float(sum));
         match self {
             Self::Mean => sum.div_scalar(n as f64),
             Self::Sum => sum,

@@ -89,6 +89,21 @@ impl<B: ContrastBackend> Backward<B, 2> for RowDot {
 }
 
 #[derive(Debug)]
+struct Total;
+
+impl<B: ContrastBackend> Backward<B, 1> for Total {
+    /// How many numbers were added.
+    type State = usize;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node); // [1]
+        if let [Some(x)] = ops.parents {
+            grads.register::<B>(x.id, B::float_repeat_dim(grad, 0, ops.state)); // [n]
+        }
+    }
+}
+
+#[derive(Debug)]
 struct LogSigmoid;
 
 impl<B: ContrastBackend> Backward<B, 1> for LogSigmoid {
@@ -119,6 +134,14 @@ impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, 
                 prep.finish([a, b], dots)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::row_dot(a.primitive, b.primitive)),
+        }
+    }
+
+    fn total(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let numbers = x.primitive.shape()[0];
+        match Total.prepare::<C>([x.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(numbers, B::total(x.primitive)),
+            OpsKind::UnTracked(prep) => prep.finish(B::total(x.primitive)),
         }
     }
 

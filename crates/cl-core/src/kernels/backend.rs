@@ -64,6 +64,11 @@ pub trait ContrastBackend: Backend {
         portable::row_dot_backward::<Self>(a, b, grad)
     }
 
+    /// `out = Σ_i x_i`, `[n]` → `[1]`, in an order that depends on n alone.
+    fn total(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::total::<Self>(x)
+    }
+
     /// Whether [`floored_log_sigmoid`](Self::floored_log_sigmoid) and its backward are one operation each, as launches are what a GPU
     /// waits for. If not, autodiff takes the portable body apart.
     const ONE_LOG_SIGMOID: bool = false;

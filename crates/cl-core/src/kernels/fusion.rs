@@ -101,6 +101,11 @@ impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
         custom::<B, 3, 2>("row_dot_backward", [a, b, grad], shapes, run).into()
     }
 
+    fn total(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [sum] = custom::<B, 1, 1>("total", [x], [Shape::new([1])], |[x]| [B::total(x)]);
+        sum
+    }
+
     fn floored_log_sigmoid(x: FloatTensor<Self>, floor: f32) -> FloatTensor<Self> {
         let shape = x.shape();
         let [out] = custom::<B, 1, 1>("floored_log_sigmoid", [x], [shape], move |[x]| {

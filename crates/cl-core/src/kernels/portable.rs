@@ -139,9 +139,12 @@ pub fn row_lse_backward<B: Backend>(
     scale: f32,
     mask: Option<IdMask>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let weights = weights::<B>(anchors.clone(), keys.clone(), lse, grad, scale, mask); // [n, m]
-    let of_anchors = weights.clone().matmul(float(keys)); // [n, d]
-    let of_keys = weights.transpose().matmul(float(anchors)); // [m, d]
+    let (anchors, keys) = (float::<B, 2>(anchors), float::<B, 2>(keys));
+    let [n, _] = anchors.dims();
+    let grad = float::<B, 1>(grad).mul_scalar(scale).reshape([n, 1]);
+    let weights = softmax(anchors.clone(), keys.clone(), lse, scale, mask) * grad; // [n, m]
+    let of_anchors = weights.clone().matmul(keys); // [n, d]
+    let of_keys = weights.transpose().matmul(anchors); // [m, d]
     (primitive(of_anchors), primitive(of_keys))
 }
 
@@ -153,25 +156,28 @@ pub fn row_lse_and_mean<B: Backend>(
     mask: Option<IdMask>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let lse = row_lse::<B>(anchors.clone(), keys.clone(), scale, mask.clone());
-    let share = primitive(float::<B, 1>(lse.clone()).ones_like().div_scalar(scale)); // [n]
-    let weights = weights::<B>(anchors, keys.clone(), lse.clone(), share, scale, mask); // [n, m], rows of sum 1
+    let weights = softmax::<B>(float(anchors), float(keys.clone()), lse.clone(), scale, mask); // [n, m], rows of sum 1
     (lse, primitive(weights.matmul(float(keys)))) // [n], [n, d]
 }
 
-/// `scale · grad_i · exp(logit_ij − lse_i)`, `[n, m]`.
-fn weights<B: Backend>(
-    anchors: FloatTensor<B>,
-    keys: FloatTensor<B>,
+/// `exp(logit_ij − lse_i)`, `[n, m]`.
+fn softmax<B: Backend>(
+    anchors: Tensor<B, 2>,
+    keys: Tensor<B, 2>,
     lse: FloatTensor<B>,
-    grad: FloatTensor<B>,
     scale: f32,
     mask: Option<IdMask>,
 ) -> Tensor<B, 2> {
-    let anchors = float::<B, 2>(anchors);
     let [n, _] = anchors.dims();
     let lse = float::<B, 1>(lse).clamp_min(f32::MIN).reshape([n, 1]);
-    let grad = float::<B, 1>(grad).mul_scalar(scale).reshape([n, 1]);
-    (logits(anchors, float(keys), scale, mask) - lse).exp() * grad
+    (logits(anchors, keys, scale, mask) - lse).exp()
+}
+
+/// See [`ContrastBackend::total`](super::ContrastBackend::total).
+pub fn total<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let x = float::<B, 1>(x);
+    let [n] = x.dims();
+    primitive(x.reshape([1, n]).sum_dim(1).reshape([1]))
 }
 
 /// See [`OptimizerBackend::adam`](super::OptimizerBackend::adam).

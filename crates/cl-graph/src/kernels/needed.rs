@@ -4,9 +4,12 @@ use std::sync::OnceLock;
 
 use fixedbitset::FixedBitSet;
 
-use crate::adjacency::Csr;
+use crate::adjacency::{Adjacency, Csr};
 use crate::input::{Output, Structure};
 use crate::plan::{Gather, Plan};
+
+/// The matrix of an adjacency that tells which rows a product reads.
+pub(crate) type MatrixOf = fn(&Adjacency) -> &Csr;
 
 /// Rows of a layer.
 #[derive(Debug)]
@@ -123,8 +126,9 @@ pub(super) fn reads_layer(gather: &Gather, layer: usize) -> bool {
 /// read, and the neighbours of those that the layer above needs. Of the highest layer they are always listed; below, a layer
 /// is listed as long as its rows have less than half of the edges.
 ///
-/// The gradient of a layer is zero at all other rows.
-pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool]) -> Vec<Rows> {
+/// Neighbours are those of `matrix`, which may have more than the adjacency itself. The gradient of a layer is zero at all
+/// other rows.
+pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool], matrix: MatrixOf) -> Vec<Rows> {
     let gathers = || plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(gather, _)| gather);
     let top = gathers().map(|gather| match gather.output {
         Output::Final => plan.layers,
@@ -134,17 +138,17 @@ pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool]) -> Vec
     let mut needed: Vec<Rows> = (0..=top).map(|_| Rows::All).collect();
     for layer in (0..=top).rev() {
         let own = structure.layer(layer.max(1));
-        let own = own.csr();
+        let own = matrix(&own);
         let mut marked = Marked { rows: FixedBitSet::with_capacity(plan.nodes), edges: 0, of: own };
         for gather in gathers().filter(|gather| layer > 0 && reads_layer(gather, layer)) {
             marked.all_of(&gather.rows);
         }
         if layer < top {
             let Rows::Some(above) = &needed[layer + 1] else { break };
-            let matrix = structure.layer(layer + 1);
-            let matrix = matrix.csr();
+            let next = structure.layer(layer + 1);
+            let next = matrix(&next);
             let enough = own.columns.len() / 2;
-            let columns = |&row: &u32| &matrix.columns[matrix.row(row as usize)];
+            let columns = |&row: &u32| &next.columns[next.row(row as usize)];
             // Users stand before items. Taken from both ends in turn, rows have half of the edges long before either
             // kind alone has them.
             let rows = above.rows.len();
@@ -166,7 +170,7 @@ mod tests {
     use cl_core::Request;
 
     use super::*;
-    use crate::adjacency::{Adjacency, Normalization};
+    use crate::adjacency::Normalization;
     use crate::bipartite::BipartiteGraph;
     use crate::input::GraphInput;
 
@@ -187,7 +191,7 @@ mod tests {
         let structure = input.structure.clone();
         let of = |layers, rows: &[u32]| {
             let request = Request { input: input.clone(), rows: cl_core::Rows::List(rows.into()) };
-            needed(&Plan::new(layers, false, 41, &[request]), &structure, &[true])
+            needed(&Plan::new(layers, false, 41, &[request]), &structure, &[true], Adjacency::csr)
         };
         let found = of(3, &[9]);
         assert_eq!(rows(&found[3]), Some(&[9][..]));

@@ -5,9 +5,9 @@ use cl_core::registry::{Check, Component};
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
-use super::choose::Keep;
-use super::{Cached, Every, check_rate, choose};
+use super::{Cached, Every, check_rate};
 use crate::input::{GraphInput, Structure};
+use crate::kept::{Keep, Kept, Share};
 
 /// `type = "edge_dropout"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,12 +54,11 @@ impl Views<GraphInput> for EdgeDropout {
 
     fn draw(&mut self, clean: &GraphInput, at: At) -> Drawn<GraphInput> {
         let EdgeDropoutConfig { rate, exact, renormalize, .. } = self.config;
-        let how = if exact { Keep::Floor } else { Keep::Each };
+        let keep = if exact { Keep::Floor } else { Keep::Each };
         let [a, b] = self.drawn.get(&clean.structure, at, |key| {
             ["a", "b"].map(|view| {
-                let whole = clean.structure.layer(1);
-                let keep = choose::keep(key.child(view), whole.graph().edges(), rate, how);
-                Structure::Same(whole.dropped(&keep, renormalize))
+                let share = Share { key: key.child(view), rate, keep };
+                Structure::Same(clean.structure.layer(1).kept(Kept::Edges(share), renormalize))
             })
         });
         Drawn { objective: clean.clone(), a: clean.with_structure(a), b: clean.with_structure(b) }

@@ -1,6 +1,5 @@
 //! Two views of one graph.
 
-mod choose;
 mod cross_layer;
 mod edge_dropout;
 mod embedding_noise;

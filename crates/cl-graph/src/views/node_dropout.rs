@@ -6,10 +6,10 @@ use cl_core::registry::{Check, Component};
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
-use super::choose::Keep;
-use super::{Cached, Every, check_rate, choose};
+use super::{Cached, Every, check_rate};
 use crate::adjacency::Adjacency;
 use crate::input::{GraphInput, Structure};
+use crate::kept::{Keep, Kept, Share};
 
 /// `type = "node_dropout"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,15 +51,10 @@ struct NodeDropout {
 
 impl NodeDropout {
     fn graph(config: &NodeDropoutConfig, whole: &Adjacency, key: StreamKey) -> Structure {
-        let graph = whole.graph();
-        let how = if config.exact { Keep::AllButFloor } else { Keep::Each };
-        let users = choose::keep(key.child("users"), graph.users(), config.rate, how);
-        let items = choose::keep(key.child("items"), graph.items(), config.rate, how);
-        let keep: Vec<bool> = (0..graph.users())
-            .flat_map(|user| graph.items_of(user).iter().map(move |&item| (user, item)))
-            .map(|(user, item)| users[user] && items[item as usize])
-            .collect();
-        Structure::Same(whole.dropped(&keep, config.renormalize))
+        let keep = if config.exact { Keep::AllButFloor } else { Keep::Each };
+        let share = |of| Share { key: key.child(of), rate: config.rate, keep };
+        let nodes = Kept::Nodes { users: share("users"), items: share("items") };
+        Structure::Same(whole.kept(nodes, config.renormalize))
     }
 }
 

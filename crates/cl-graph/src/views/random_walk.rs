@@ -3,14 +3,13 @@
 use cl_core::StreamKey;
 use cl_core::encoder::Perturbs;
 use cl_core::registry::{Check, Component, ensure};
-use cl_core::rng::below;
 use cl_core::views::{At, Drawn, Views};
 use serde::{Deserialize, Serialize};
 
-use super::choose::Keep;
-use super::{Cached, Every, check_rate, choose};
+use super::{Cached, Every, check_rate};
 use crate::adjacency::Adjacency;
 use crate::input::{GraphInput, PerLayer, Structure};
+use crate::kept::{Keep, Kept, Share};
 
 /// What is meant by a random walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -109,49 +108,18 @@ impl RandomWalk {
         let renormalize = config.renormalize;
         match (config.mode, config.rate, config.exact, config.length) {
             (WalkMode::LayerDropout, Some(rate), Some(exact), _) => {
-                let how = if exact { Keep::Floor } else { Keep::Each };
+                let keep = if exact { Keep::Floor } else { Keep::Each };
                 Structure::PerLayer(PerLayer::new(whole.nodes(), move |layer| {
-                    let keep = choose::keep(key.at(layer as u64), whole.graph().edges(), rate, how);
-                    whole.dropped(&keep, renormalize)
+                    let share = Share { key: key.at(layer as u64), rate, keep };
+                    whole.kept(Kept::Edges(share), renormalize)
                 }))
             }
             (_, _, _, length) => {
-                let keep = walked(&whole, key, length.unwrap_or_default());
-                Structure::Same(whole.dropped(&keep, renormalize))
+                let walks = Kept::Walks { key, length: length.unwrap_or_default() };
+                Structure::Same(whole.kept(walks, renormalize))
             }
         }
     }
-}
-
-/// Marks the edges that a walk of `length` steps from each node traverses.
-fn walked(whole: &Adjacency, key: StreamKey, length: usize) -> Vec<bool> {
-    let graph = whole.graph();
-    let mut keep = vec![false; graph.edges()];
-    for start in 0..graph.nodes() as u32 {
-        let mut node = start as usize;
-        for step in 0..length {
-            let word = key.words(start, step as u32 / 4)[step % 4];
-            if node < graph.users() {
-                let items = graph.items_of(node);
-                if items.is_empty() {
-                    break;
-                }
-                let at = below(word, items.len() as u32) as usize;
-                keep[graph.edges_of(node).start + at] = true;
-                node = graph.users() + items[at] as usize;
-            } else {
-                let item = node - graph.users();
-                let users = graph.users_of(item);
-                if users.is_empty() {
-                    break;
-                }
-                let at = below(word, users.len() as u32) as usize;
-                keep[graph.item_edges_of(item)[at] as usize] = true;
-                node = users[at] as usize;
-            }
-        }
-    }
-    keep
 }
 
 impl Views<GraphInput> for RandomWalk {

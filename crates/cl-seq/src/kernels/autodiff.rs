@@ -7,7 +7,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 
-use super::backend::{Attention, SequenceBackend};
+use super::backend::{Attention, Dropout, SequenceBackend};
 
 #[derive(Debug)]
 struct Gather;
@@ -62,7 +62,99 @@ impl<B: SequenceBackend> Backward<B, 3> for Recur {
     }
 }
 
+#[derive(Debug)]
+struct RowNorm;
+
+impl<B: SequenceBackend> Backward<B, 3> for RowNorm {
+    /// The rows, γ, ε.
+    type State = ([FloatTensor<B>; 2], f32);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([x, gamma], epsilon) = ops.state;
+        let of_inputs = B::row_norm_backward(x, gamma, epsilon, grad);
+        for (node, grad) in ops.parents.into_iter().zip(of_inputs) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Affine;
+
+impl<B: SequenceBackend> Backward<B, 3> for Affine {
+    /// The rows, if the weight has a gradient, and the weight, if the rows have one.
+    type State = [Option<FloatTensor<B>>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([x, weight], [of_x, of_weight, of_bias]) = (ops.state, ops.parents);
+        if let (Some(node), Some(weight)) = (of_x, weight) {
+            grads.register::<B>(node.id, B::linear_x_backward(weight, grad.clone()));
+        }
+        if let (Some(node), Some(x)) = (of_weight, x) {
+            grads.register::<B>(node.id, B::linear_weight_backward(x, grad.clone()));
+        }
+        if let Some(node) = of_bias {
+            grads.register::<B>(node.id, B::sum_rows(grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DropOut;
+
+impl<B: SequenceBackend> Backward<B, 1> for DropOut {
+    type State = Dropout;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(x)] = ops.parents {
+            grads.register::<B>(x.id, B::drop_out(grad, &ops.state));
+        }
+    }
+}
+
 impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, C> {
+    fn row_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node.clone(), gamma.node.clone(), beta.node.clone()];
+        let [x, gamma, beta] = [x.primitive, gamma.primitive, beta.primitive];
+        match RowNorm.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let out = B::row_norm(x.clone(), gamma.clone(), beta, epsilon);
+                prep.finish(([x, gamma], epsilon), out)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::row_norm(x, gamma, beta, epsilon)),
+        }
+    }
+
+    fn affine(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [x.node.clone(), weight.node.clone(), bias.node.clone()];
+        let keeps = [&weight, &x].map(|tensor| !tensor.node.requirement.is_none());
+        let [x, weight, bias] = [x.primitive, weight.primitive, bias.primitive];
+        match Affine.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let state = [keeps[0].then(|| x.clone()), keeps[1].then(|| weight.clone())];
+                prep.finish(state, B::affine(x, weight, bias))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::affine(x, weight, bias)),
+        }
+    }
+
+    fn drop_out(x: FloatTensor<Self>, dropout: &Dropout) -> FloatTensor<Self> {
+        match DropOut.prepare::<C>([x.node.clone()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(dropout.clone(), B::drop_out(x.primitive, dropout)),
+            OpsKind::UnTracked(prep) => prep.finish(B::drop_out(x.primitive, dropout)),
+        }
+    }
+
     fn gather(table: FloatTensor<Self>, ids: &[i32]) -> FloatTensor<Self> {
         let rows = table.primitive.shape()[0];
         match Gather.prepare::<C>([table.node.clone()]).compute_bound().stateful() {

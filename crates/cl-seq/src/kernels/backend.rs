@@ -50,7 +50,27 @@ impl Attention {
     }
 }
 
-/// Rows of tables, attention and gated recurrence inside sequences.
+/// Which numbers of `[tokens, d]` are dropped: a function of the sequence's key, the position in it and the column.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    /// Where sequences begin, and where the last ends.
+    pub offsets: Arc<[usize]>,
+    /// A key for each sequence.
+    pub keys: Arc<[StreamKey]>,
+    /// p, the share that is dropped; the others grow by 1 / (1 − p).
+    pub rate: f32,
+}
+
+impl Dropout {
+    /// Multiplies the rows of a sequence, `[length, dim]`.
+    pub(super) fn of_sequence(&self, sequence: usize, rows: &mut [f32], dim: usize) {
+        for (row, x) in rows.chunks_mut(dim).enumerate() {
+            dropout::multiply(self.keys[sequence], row as u32, self.rate, x);
+        }
+    }
+}
+
+/// Rows of tables, attention and gated recurrence inside sequences, and what a transformer does with each row.
 pub trait SequenceBackend: Backend {
     /// See [`gather`]; `table [rows, d]` → `[ids, d]`.
     fn gather(table: FloatTensor<Self>, ids: &[i32]) -> FloatTensor<Self> {
@@ -81,6 +101,45 @@ pub trait SequenceBackend: Backend {
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3] {
         portable::attention_backward::<Self>(attention, q, k, v, grad)
+    }
+
+    /// `γ ∘ (x − mean) / √(variance + ε) + β`, mean and variance of each row; `x [n, d]`, `gamma` and `beta` `[d]` → `[n, d]`.
+    fn row_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        Self::layer_norm(x, gamma, Some(beta), f64::from(epsilon))
+    }
+
+    /// The gradients of [`row_norm`](Self::row_norm) for `x`, `gamma` and `beta`, given that of its output.
+    ///
+    /// With `x̂` the normalised row and `h = γ ∘ g`: `(h − mean(h) − x̂ mean(h ∘ x̂)) / √(variance + ε)`, and the sums over rows of
+    /// `g ∘ x̂` and `g`.
+    fn row_norm_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        epsilon: f32,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        portable::row_norm_backward::<Self>(x, gamma, epsilon, grad)
+    }
+
+    /// The sum of all rows, `[n, d]` → `[d]`: the gradient of what is added to each row.
+    fn sum_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::sum_rows::<Self>(x)
+    }
+
+    /// `x W + b`, `[n, in], [in, out], [out]` → `[n, out]`: Burn's own product, whose gradient for b is
+    /// [`sum_rows`](Self::sum_rows).
+    fn affine(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear(x, weight, Some(bias))
+    }
+
+    /// `x` with some numbers dropped; `[tokens, d]` → `[tokens, d]`. It is its own gradient.
+    fn drop_out(x: FloatTensor<Self>, dropout: &Dropout) -> FloatTensor<Self> {
+        portable::drop_out::<Self>(x, dropout)
     }
 
     /// See [`gated_recurrence`]; `gates [tokens, 3h]`, `weight [h, 3h]`, `bias [1, 3h]` → `[tokens, h]`.

@@ -3,8 +3,8 @@
 use burn::tensor::{DType, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
-use super::backend::{Attention, SequenceBackend};
-use super::{host, portable};
+use super::backend::{Attention, Dropout, SequenceBackend};
+use super::{host, host_rows, portable};
 
 /// The tensor's numbers in row-major order without a copy where it is contiguous.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -40,5 +40,35 @@ impl SequenceBackend for Flex {
         let dim = q.layout().shape()[1];
         host::attention_backward(attention, slice(&q), slice(&k), slice(&v), slice(&grad), dim)
             .map(|of| FlexTensor::from_data(TensorData::new(of, [attention.tokens(), dim])))
+    }
+    fn row_norm_backward(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        epsilon: f32,
+        grad: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        if x.dtype() != DType::F32 {
+            return portable::row_norm_backward::<Self>(x, gamma, epsilon, grad);
+        }
+        let shape = x.layout().shape().clone();
+        let [x, gamma, grad] = [x, gamma, grad].map(contiguous);
+        let [of_x, of_gamma, of_beta] =
+            host_rows::norm_backward(slice(&x), slice(&gamma), epsilon, slice(&grad));
+        let dim = of_gamma.len();
+        [
+            FlexTensor::from_data(TensorData::new(of_x, shape)),
+            FlexTensor::from_data(TensorData::new(of_gamma, [dim])),
+            FlexTensor::from_data(TensorData::new(of_beta, [dim])),
+        ]
+    }
+
+    fn drop_out(x: FlexTensor, dropout: &Dropout) -> FlexTensor {
+        if x.dtype() != DType::F32 {
+            return portable::drop_out::<Self>(x, dropout);
+        }
+        let shape = x.layout().shape().clone();
+        let mut numbers = slice(&contiguous(x)).to_vec();
+        host_rows::drop_out(&mut numbers, dropout, shape[1]);
+        FlexTensor::from_data(TensorData::new(numbers, shape))
     }
 }

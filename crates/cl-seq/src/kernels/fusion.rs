@@ -6,7 +6,7 @@ use burn::tensor::{Shape, TensorMetadata};
 use burn_fusion::{Fusion, FusionBackend};
 use cl_core::kernels::fusion::custom;
 
-use super::backend::{Attention, SequenceBackend};
+use super::backend::{Attention, Dropout, SequenceBackend};
 
 impl<B: FusionBackend + SequenceBackend> SequenceBackend for Fusion<B> {
     fn gather_backward(grad: FloatTensor<Self>, ids: &[i32], rows: usize) -> FloatTensor<Self> {
@@ -39,5 +39,39 @@ impl<B: FusionBackend + SequenceBackend> SequenceBackend for Fusion<B> {
         let run = move |[q, k, v, grad]: [FloatTensor<B>; 4]| B::attend_backward(&attention, q, k, v, grad);
         let shapes = [shape.clone(), shape.clone(), shape];
         custom::<B, 4, 3>("attend_backward", [q, k, v, grad], shapes, run)
+    }
+    fn row_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let shape = x.shape();
+        let run = move |[x, gamma, beta]: [FloatTensor<B>; 3]| [B::row_norm(x, gamma, beta, epsilon)];
+        let [out] = custom::<B, 3, 1>("row_norm", [x, gamma, beta], [shape], run);
+        out
+    }
+
+    fn row_norm_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        epsilon: f32,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        let shapes = [x.shape(), gamma.shape(), gamma.shape()];
+        let run = move |[x, gamma, grad]: [FloatTensor<B>; 3]| B::row_norm_backward(x, gamma, epsilon, grad);
+        custom::<B, 3, 3>("row_norm_backward", [x, gamma, grad], shapes, run)
+    }
+
+    fn sum_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = Shape::new([x.shape()[1]]);
+        let [out] = custom::<B, 1, 1>("sum_rows", [x], [shape], |[x]| [B::sum_rows(x)]);
+        out
+    }
+
+    fn drop_out(x: FloatTensor<Self>, dropout: &Dropout) -> FloatTensor<Self> {
+        let (dropout, shape) = (dropout.clone(), x.shape());
+        let [out] = custom::<B, 1, 1>("drop_out", [x], [shape], move |[x]| [B::drop_out(x, &dropout)]);
+        out
     }
 }

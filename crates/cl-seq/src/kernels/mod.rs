@@ -1,5 +1,6 @@
-//! Rows of tables, attention and gated recurrence inside sequences as a backend extension: a portable body in plain Burn operations, for attention a host
-//! kernel on slices for burn-flex and burn-ndarray, a hand-written backward for `Autodiff`.
+//! Rows of tables, attention and gated recurrence inside sequences, and what a transformer does with each row, as a backend
+//! extension: a portable body in plain Burn operations, host kernels on slices for burn-flex and burn-ndarray, kernels for
+//! GPUs, a hand-written backward for `Autodiff`.
 
 mod autodiff;
 mod backend;
@@ -13,9 +14,13 @@ mod fusion;
 mod head;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod host;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod host_rows;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 pub mod portable;
 mod recurrence;
+mod rowwise;
 
-pub use backend::{Attention, SequenceBackend, attention, gated_recurrence, gather};
+pub use backend::{Attention, Dropout, SequenceBackend, attention, gated_recurrence, gather};
+pub(crate) use rowwise::{drop_out, linear};

@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bool, IndexingUpdateOp, Int, Tensor, TensorData, TensorPrimitive};
 
-use super::backend::Attention;
+use super::backend::{Attention, Dropout};
 
 /// Sequences side by side, each filled up to the longest.
 struct Padded<'a, B: Backend> {
@@ -154,4 +154,40 @@ pub fn attention_backward<B: Backend>(
     let of_q = of_scores.clone().matmul(k);
     let of_k = of_scores.swap_dims(2, 3).matmul(q);
     [of_q, of_k, of_v].map(|x| padded.join(x))
+}
+
+/// See [`SequenceBackend::row_norm_backward`](super::SequenceBackend::row_norm_backward).
+pub fn row_norm_backward<B: Backend>(
+    x: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    epsilon: f32,
+    grad: FloatTensor<B>,
+) -> [FloatTensor<B>; 3] {
+    let (x, grad) = (float::<B>(x), float::<B>(grad));
+    let gamma = Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(gamma)).unsqueeze::<2>(); // [1, d]
+    let centered = x.clone() - x.mean_dim(1);
+    let variance = (centered.clone() * centered.clone()).mean_dim(1); // [n, 1]
+    let inverse = variance.add_scalar(epsilon).sqrt().recip(); // [n, 1]
+    let normed = centered * inverse.clone();
+    let h = grad.clone() * gamma;
+    let along = (h.clone() * normed.clone()).mean_dim(1); // [n, 1]
+    let of_x = (h.clone() - h.mean_dim(1) - normed.clone() * along) * inverse;
+    let sum = |x: Tensor<B, 2>| sum_rows::<B>(x.into_primitive().tensor());
+    [of_x.into_primitive().tensor(), sum(grad.clone() * normed), sum(grad)]
+}
+
+/// See [`SequenceBackend::sum_rows`](super::SequenceBackend::sum_rows).
+pub fn sum_rows<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    float::<B>(x).sum_dim(0).squeeze_dim::<1>(0).into_primitive().tensor()
+}
+
+/// See [`SequenceBackend::drop_out`](super::SequenceBackend::drop_out).
+pub fn drop_out<B: Backend>(x: FloatTensor<B>, dropout: &Dropout) -> FloatTensor<B> {
+    let x = float::<B>(x);
+    let ([tokens, dim], device) = (x.dims(), x.device());
+    let mut mask = vec![1.0_f32; tokens * dim];
+    for (sequence, pair) in dropout.offsets.windows(2).enumerate() {
+        dropout.of_sequence(sequence, &mut mask[pair[0] * dim..pair[1] * dim], dim);
+    }
+    (x * Tensor::from_data(TensorData::new(mask, [tokens, dim]), &device)).into_primitive().tensor()
 }

@@ -1,14 +1,15 @@
 //! One transformer block on sequences that lie end to end.
 
 use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear};
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use cl_core::StreamKey;
 
 use super::config::{Activation, Norm, TransformerConfig};
-use crate::kernels::{Attention, SequenceBackend, attention};
+use crate::kernels::{Attention, SequenceBackend, attention, linear};
+use crate::norm::LayerNorm;
 use crate::pass::Layout;
 
 /// Who attends to whom in layer `layer`.
@@ -42,7 +43,7 @@ pub(crate) struct Block<B: Backend> {
 
 /// Layer normalisation as a configuration has it.
 pub(crate) fn norm<B: Backend>(config: &TransformerConfig, device: &B::Device) -> LayerNorm<B> {
-    LayerNormConfig::new(config.dim).with_epsilon(config.norm.epsilon()).init(device)
+    LayerNorm::new(config.dim, config.norm.epsilon(), device)
 }
 
 impl<B: Backend> Block<B> {
@@ -74,10 +75,10 @@ impl<B: SequenceBackend> Block<B> {
     ) -> Tensor<B, 2> {
         let attend = |queries: Tensor<B, 2>, rest: Tensor<B, 2>| {
             let who = who(layout, config, layer);
-            let (k, v) = (self.key.forward(rest.clone()), self.value.forward(rest));
-            let mixed = attention(&who, self.query.forward(queries), k, v);
+            let (k, v) = (linear(&self.key, rest.clone()), linear(&self.value, rest));
+            let mixed = attention(&who, linear(&self.query, queries), k, v);
             let out = match &self.output {
-                Some(output) => output.forward(mixed),
+                Some(output) => linear(output, mixed),
                 None => mixed,
             };
             match config.norm {
@@ -87,7 +88,7 @@ impl<B: SequenceBackend> Block<B> {
             }
         };
         let feed = |x: Tensor<B, 2>| {
-            let inner = self.inner.forward(x);
+            let inner = linear(&self.inner, x);
             let inner = match config.activation {
                 Activation::Relu => relu(inner),
                 Activation::Gelu => gelu(inner),
@@ -97,7 +98,7 @@ impl<B: SequenceBackend> Block<B> {
                 Norm::Post => inner,
                 Norm::Pre | Norm::Query => layout.drop(inner, config.dropout, "inner", layer),
             };
-            layout.drop(self.outer.forward(inner), config.dropout, "outer", layer)
+            layout.drop(linear(&self.outer, inner), config.dropout, "outer", layer)
         };
         let (norm_a, norm_f) = (|x| self.attention_norm.forward(x), |x| self.feed_norm.forward(x));
         match config.norm {

@@ -4,7 +4,6 @@ mod block;
 mod config;
 
 use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
 use cl_core::StreamKey;
@@ -14,6 +13,7 @@ pub(crate) use config::TransformerConfig;
 pub use config::{Activation, Norm};
 
 use crate::kernels::{SequenceBackend, gather};
+use crate::norm::LayerNorm;
 use crate::pass::{Pass, Reading};
 use block::Block;
 

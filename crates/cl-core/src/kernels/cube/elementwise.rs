@@ -2,11 +2,12 @@
 
 use burn::tensor::Shape;
 use burn::tensor::ops::FloatTensorOps;
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use cubecl::prelude::*;
 
-use super::launch::{addresses, room, spread};
+use super::launch::{Launch, addresses, room, spread};
 use crate::kernels::backend::AdamStep;
 
 const UNITS: u32 = 256;
@@ -100,7 +101,8 @@ where
     BT: BoolElement,
 {
     let length = tensor.meta.shape().num_elements();
-    CubeBackend::<R, F, I, BT>::float_reshape(tensor, Shape::new([length]))
+    // A tensor of one dimension is not copied by a reshape, whatever its stride.
+    CubeBackend::<R, F, I, BT>::float_reshape(into_contiguous(tensor), Shape::new([length]))
 }
 
 /// See [`OptimizerBackend::adam`](crate::kernels::OptimizerBackend::adam); reads four tables and writes three.
@@ -144,10 +146,11 @@ where
     out.map(|table| CubeBackend::<R, F, I, BT>::float_reshape(table, shape.clone()))
 }
 
-/// What a kernel of one output is launched with: the client, how many cubes of how many units, the width of addresses.
-type Launch<'a, R> = (&'a ComputeClient<R>, CubeCount, CubeDim, AddressType);
-
 /// A tensor like these, which the kernel that is launched on them writes number by number.
+///
+/// # Panics
+///
+/// If the tensors have different shapes.
 fn number_by_number<R, F, I, BT, const N: usize>(
     tensors: [CubeTensor<R>; N],
     launch: impl FnOnce(Launch<'_, R>, [CubeTensor<R>; N], CubeTensor<R>),
@@ -159,6 +162,10 @@ where
     BT: BoolElement,
 {
     let shape = tensors[0].meta.shape().clone();
+    for tensor in &tensors {
+        let other = tensor.meta.shape();
+        assert!(*other == shape, "numbers go with numbers of the same tensor: {shape:?} beside {other:?}");
+    }
     let length = shape.num_elements();
     let tensors = tensors.map(flat::<R, F, I, BT>);
     let out = room(&tensors[0], length);

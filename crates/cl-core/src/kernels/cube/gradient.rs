@@ -18,7 +18,7 @@ use super::tile::{EACH, PITCH, SIDE, TILE, dot_products, shares};
 /// Rows of the other table that stand in shared memory when they are added.
 const DEPTH: usize = 16;
 
-/// `out_i = Σ_j w_ij y_j`, where `w = scale · grad · exp(scale · ⟨x_i, y_j⟩ − lse)`; lse and grad belong to the rows of x
+/// `out_i = Σ_j w_ij y_j`, where `w = factor · grad · exp(scale · ⟨x_i, y_j⟩ − lse)`; lse and grad belong to the rows of x
 /// (`own`) or of y.
 #[cube(launch_unchecked, address_type = "dynamic")]
 fn gradient_kernel<I: Int>(
@@ -30,6 +30,7 @@ fn gradient_kernel<I: Int>(
     y_ids: &Tensor<I>,
     out: &mut Tensor<f32>,
     scale: f32,
+    factor: f32,
     share: u32,
     #[comptime] slices: usize,
     #[comptime] masked: bool,
@@ -74,7 +75,7 @@ fn gradient_kernel<I: Int>(
                 if comptime!(masked) {
                     hidden = hidden || x_ids[safe_row] == y_ids[safe_column];
                 }
-                let weight = scale * grad[owner] * (products[i * EACH + j] * scale - lse[owner]).exp();
+                let weight = factor * grad[owner] * (products[i * EACH + j] * scale - lse[owner]).exp();
                 weights[(down + i * SIDE) * PITCH + across + j * SIDE] =
                     select(hidden, f32::new(0.0), weight);
             }
@@ -150,7 +151,19 @@ pub(super) fn of_anchors<R: CubeRuntime>(
     ids: &Ids<R>,
     scale: f32,
 ) -> CubeTensor<R> {
-    gradient(anchors, keys, lse, grad, [&ids.anchors, &ids.keys], scale, ids.masked, true)
+    gradient(anchors, keys, lse, grad, [&ids.anchors, &ids.keys], [scale, scale], ids.masked, true)
+}
+
+/// The mean key of each anchor under its softmax, `[n, d]`; `ones` are as many as anchors.
+pub(super) fn mean<R: CubeRuntime>(
+    anchors: &CubeTensor<R>,
+    keys: &CubeTensor<R>,
+    lse: &CubeTensor<R>,
+    ones: &CubeTensor<R>,
+    ids: &Ids<R>,
+    scale: f32,
+) -> CubeTensor<R> {
+    gradient(anchors, keys, lse, ones, [&ids.anchors, &ids.keys], [scale, 1.0], ids.masked, true)
 }
 
 /// The gradient of the keys, `[m, d]`.
@@ -162,7 +175,7 @@ pub(super) fn of_keys<R: CubeRuntime>(
     ids: &Ids<R>,
     scale: f32,
 ) -> CubeTensor<R> {
-    gradient(keys, anchors, lse, grad, [&ids.keys, &ids.anchors], scale, ids.masked, false)
+    gradient(keys, anchors, lse, grad, [&ids.keys, &ids.anchors], [scale, scale], ids.masked, false)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -172,7 +185,7 @@ fn gradient<R: CubeRuntime>(
     lse: &CubeTensor<R>,
     grad: &CubeTensor<R>,
     [x_ids, y_ids]: [&CubeTensor<R>; 2],
-    scale: f32,
+    [scale, factor]: [f32; 2],
     masked: bool,
     own: bool,
 ) -> CubeTensor<R> {
@@ -196,6 +209,7 @@ fn gradient<R: CubeRuntime>(
             y_ids.clone().into_tensor_arg(),
             parts.clone().into_tensor_arg(),
             scale,
+            factor,
             each as u32,
             d.div_ceil(TILE),
             masked,

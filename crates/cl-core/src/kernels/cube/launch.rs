@@ -33,6 +33,9 @@ pub fn addresses<R: CubeRuntime>(tensors: &[&CubeTensor<R>]) -> AddressType {
     widths.max().unwrap_or_else(|| unreachable!("a kernel has tensors"))
 }
 
+/// What a kernel is launched with besides its tensors: the client, how many cubes of how many units, the width of addresses.
+pub type Launch<'a, R> = (&'a ComputeClient<R>, CubeCount, CubeDim, AddressType);
+
 /// So many cubes, spread over two axes: WebGPU allows 65,535 on one. `CUBE_POS` counts them.
 #[must_use]
 pub fn spread(cubes: usize) -> CubeCount {

@@ -2,15 +2,17 @@
 //! the rest takes the portable body.
 //!
 //! No atomic is used, and how work is divided depends on shapes alone: the same inputs give the same bits on one device.
-//! They were run on Vulkan in software; on an NVIDIA GPU they have not been run yet.
+//! They are tested on Vulkan in software and as CUDA on the host; on an NVIDIA GPU they have not been run.
 
 mod elementwise;
 mod gradient;
+pub mod lanes;
 pub mod launch;
 pub mod random;
 mod row_lse;
 mod rows;
 pub mod tile;
+mod total;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
@@ -95,6 +97,13 @@ where
         rows::row_dot_backward(rows_in_memory(a), rows_in_memory(b), rows_in_memory(grad))
     }
 
+    fn total(x: CubeTensor<R>) -> CubeTensor<R> {
+        if !takes(&[&x]) {
+            return portable::total::<Self>(x);
+        }
+        total::total(&rows_in_memory(x))
+    }
+
     fn floored_log_sigmoid(x: CubeTensor<R>, floor: f32) -> CubeTensor<R> {
         if !takes(&[&x]) {
             return portable::floored_log_sigmoid::<Self>(x, floor);
@@ -152,10 +161,9 @@ where
         let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors.device);
         let (anchors, keys) = (rows_in_memory(anchors), rows_in_memory(keys));
         let lse = row_lse::row_lse(&anchors, &keys, &ids, scale);
-        // The weights of the gradient are scale · grad · softmax.
-        let share = Tensor::<Self, 1>::full([anchors.meta.shape()[0]], 1.0 / scale, &anchors.device);
-        let share = share.into_primitive().tensor();
-        let mean = gradient::of_anchors(&anchors, &keys, &lse, &share, &ids, scale);
+        let ones =
+            Tensor::<Self, 1>::ones([anchors.meta.shape()[0]], &anchors.device).into_primitive().tensor();
+        let mean = gradient::mean(&anchors, &keys, &lse, &ones, &ids, scale);
         (lse, mean)
     }
 }

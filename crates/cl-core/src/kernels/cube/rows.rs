@@ -1,34 +1,13 @@
 //! Rows by themselves: dot products of pairs of them, their directions, and the gradients of both. One launch each, where
 //! plain operations take five to fifteen: with rows this short, launches are what a GPU waits for.
-//!
-//! Sixteen units share a row, sixteen rows a cube; the sums of the units are added in their order.
 
-use burn::tensor::Shape;
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::ops::numeric::empty_device_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{addresses, room, spread};
+use super::lanes::{ROWS, UNITS, joined, like, row_by_row};
+use super::launch::room;
 use crate::kernels::backend::SHORTEST;
-
-/// Units of a row.
-const UNITS: usize = 16;
-/// Rows of a cube.
-const ROWS: usize = 16;
-
-/// The sum of what the units of the row bring; all units of a cube call it together, each time with other memory.
-#[cube]
-fn joined(parts: &mut SharedMemory<f32>, own: f32) -> f32 {
-    let row = UNIT_POS_Y as usize * UNITS;
-    parts[row + UNIT_POS_X as usize] = own;
-    sync_cube();
-    let mut sum = f32::new(0.0);
-    for unit in 0..UNITS {
-        sum += parts[row + unit];
-    }
-    sum
-}
 
 /// The row's sum of `a · b`.
 #[cube]
@@ -115,34 +94,13 @@ fn normalize_backward_kernel(rows: &Tensor<f32>, grad: &Tensor<f32>, out: &mut T
     }
 }
 
-/// A table like this one, with anything in it.
-fn like<R: CubeRuntime>(table: &CubeTensor<R>) -> CubeTensor<R> {
-    let shape: Shape = table.meta.shape().clone();
-    empty_device_dtype(table.client.clone(), table.device.clone(), shape, table.dtype)
-}
-
-fn cubes<R: CubeRuntime>(table: &CubeTensor<R>) -> (CubeCount, CubeDim) {
-    (spread(table.meta.shape()[0].div_ceil(ROWS)), CubeDim::new_2d(UNITS as u32, ROWS as u32))
-}
-
 /// See [`ContrastBackend::row_dot`](crate::kernels::ContrastBackend::row_dot).
 pub(super) fn row_dot<R: CubeRuntime>(a: CubeTensor<R>, b: CubeTensor<R>) -> CubeTensor<R> {
     let out = room(&a, a.meta.shape()[0]);
-    let (count, cube) = cubes(&a);
-    let address = addresses(&[&a, &b]);
-    let client = a.client.clone();
-    // Safety: rows beyond the last write nothing and read row 0; all columns lie within the tables.
-    unsafe {
-        dot_kernel::launch_unchecked(
-            &client,
-            count,
-            cube,
-            address,
-            a.into_tensor_arg(),
-            b.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-        );
-    }
+    let [out] = row_by_row([a, b], [out], |(client, cubes, cube, address), [a, b], [out]| {
+        // Safety: rows beyond the last write nothing and read row 0; all columns lie within the tables.
+        unsafe { dot_kernel::launch_unchecked(client, cubes, cube, address, a, b, out) }
+    });
     out
 }
 
@@ -152,44 +110,24 @@ pub(super) fn row_dot_backward<R: CubeRuntime>(
     b: CubeTensor<R>,
     grad: CubeTensor<R>,
 ) -> (CubeTensor<R>, CubeTensor<R>) {
-    let (of_a, of_b) = (like(&a), like(&b));
-    let (count, cube) = cubes(&a);
-    let address = addresses(&[&a, &b, &of_a, &of_b]);
-    let client = a.client.clone();
-    // Safety: as above.
-    unsafe {
-        dot_backward_kernel::launch_unchecked(
-            &client,
-            count,
-            cube,
-            address,
-            a.into_tensor_arg(),
-            b.into_tensor_arg(),
-            grad.into_tensor_arg(),
-            of_a.clone().into_tensor_arg(),
-            of_b.clone().into_tensor_arg(),
-        );
-    }
+    let (rows, grads) = (a.meta.shape()[0], grad.meta.shape().num_elements());
+    assert!(rows == grads, "the dots of {rows} rows have {grads} gradients");
+    let out = [like(&a), like(&b)];
+    let [of_a, of_b] = row_by_row([a, b], out, |(client, cubes, cube, address), [a, b], [of_a, of_b]| {
+        let grad = grad.into_tensor_arg();
+        // Safety: as above; each row has a gradient.
+        unsafe { dot_backward_kernel::launch_unchecked(client, cubes, cube, address, a, b, grad, of_a, of_b) }
+    });
     (of_a, of_b)
 }
 
 /// See [`ContrastBackend::normalize_rows`](crate::kernels::ContrastBackend::normalize_rows).
 pub(super) fn normalize_rows<R: CubeRuntime>(rows: CubeTensor<R>) -> CubeTensor<R> {
     let out = like(&rows);
-    let (count, cube) = cubes(&rows);
-    let address = addresses(&[&rows, &out]);
-    let client = rows.client.clone();
-    // Safety: as above.
-    unsafe {
-        normalize_kernel::launch_unchecked(
-            &client,
-            count,
-            cube,
-            address,
-            rows.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-        );
-    }
+    let [out] = row_by_row([rows], [out], |(client, cubes, cube, address), [rows], [out]| {
+        // Safety: as above.
+        unsafe { normalize_kernel::launch_unchecked(client, cubes, cube, address, rows, out) }
+    });
     out
 }
 
@@ -199,20 +137,9 @@ pub(super) fn normalize_rows_backward<R: CubeRuntime>(
     grad: CubeTensor<R>,
 ) -> CubeTensor<R> {
     let out = like(&rows);
-    let (count, cube) = cubes(&rows);
-    let address = addresses(&[&rows, &grad, &out]);
-    let client = rows.client.clone();
-    // Safety: as above.
-    unsafe {
-        normalize_backward_kernel::launch_unchecked(
-            &client,
-            count,
-            cube,
-            address,
-            rows.into_tensor_arg(),
-            grad.into_tensor_arg(),
-            out.clone().into_tensor_arg(),
-        );
-    }
+    let [out] = row_by_row([rows, grad], [out], |(client, cubes, cube, address), [rows, grad], [out]| {
+        // Safety: as above.
+        unsafe { normalize_backward_kernel::launch_unchecked(client, cubes, cube, address, rows, grad, out) }
+    });
     out
 }

@@ -35,6 +35,9 @@ fn merge(rows: &[u32], masks: &[&UserItems]) -> (Vec<u32>, Vec<u32>) {
     (offsets, items)
 }
 
+/// Longest lists: one unit keeps each in order, and moves half of it for each item that it takes in.
+const MOST: usize = 256;
+
 impl<R, F, I, BT> RankBackend for CubeBackend<R, F, I, BT>
 where
     R: CubeRuntime,
@@ -52,7 +55,7 @@ where
     ) -> Rankings {
         let [n, m, dim] = check_tables::<Self>(&users, &items);
         let floats = users.dtype == DType::F32 && items.dtype == DType::F32;
-        if !floats || score != Score::Raw || m == 0 || dim == 0 {
+        if !floats || score != Score::Raw || m == 0 || dim == 0 || cutoff > MOST {
             return portable_top_k::<Self>(users, items, rows, masks, cutoff, score);
         }
         if let Some(row) = rows.iter().find(|&&row| row as usize >= n) {

@@ -11,11 +11,13 @@ use fixedbitset::FixedBitSet;
 
 use super::device::{Tasks, empty, matrix, matrix_of_rows};
 use super::gather::{self, MEAN, Wanted};
+use super::operand::Operand;
 use super::product::{Matrix, Options};
 use super::work::{self, Work};
+use crate::adjacency::Adjacency;
 use crate::input::Output;
 use crate::kernels::needed::{Rows, reads_layer};
-use crate::plan::{Gather, Plan, Storage};
+use crate::plan::{Gather, Plan};
 
 /// Whether a gather's rows follow one another, so that no list is needed of them.
 fn is_range(gather: &Gather) -> bool {
@@ -87,7 +89,7 @@ fn add_direct<R: CubeRuntime>(
         *last = Some((marks, made));
     }
     if let Some((_, direct)) = last {
-        direct.product(grad, out, &Options { add, ..Options::none() });
+        direct.product(&Operand::Plain(grad.clone()), out, &Options { add, ..Options::none() });
     }
     let mut row = 0;
     for gather in &plan.wanted {
@@ -115,7 +117,7 @@ pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R
         }
         let of_graph = |gather: &Gather| plan.passes[gather.pass].structure.same(&pass.structure);
         // The gradient of a layer is zero but at the rows that the forward pass needs of it.
-        let needed = plan.needed(&pass.structure, of_graph);
+        let needed = plan.needed(&pass.structure, of_graph, Adjacency::pattern);
         // Layer by layer, the rows of the gradient that are there.
         let mut above: Option<(CubeTensor<R>, &Rows)> = None;
         for (layer, rows) in needed.iter().enumerate().rev() {
@@ -132,8 +134,8 @@ pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R
                     Rows::Some(wanted) if wanted.are_all() => None,
                     Rows::Some(wanted) => Some(upload_u32(&grad, &work::bits(&wanted.rows, plan.nodes))),
                 };
-                let round_in = plan.storage == Storage::Bf16;
-                matrix.product(above, out, &Options { marks, add, round_in, ..Options::none() });
+                let operand = Operand::new(above, plan.storage);
+                matrix.product(&operand, out, &Options { marks, add, ..Options::none() });
             };
             if layer > 0 {
                 let reads = |gather: &Gather| of_graph(gather) && reads_layer(gather, layer);

@@ -8,6 +8,7 @@ use cl_core::kernels::cube::launch::{spread, upload, upload_u32};
 use cubecl::prelude::*;
 
 use super::product::Matrix;
+use super::view;
 use super::work::{TASK, Work};
 use crate::adjacency::Adjacency;
 
@@ -51,16 +52,29 @@ impl Lanes {
 /// The lanes for kernels that read and write these tables, and the width of their vectors: the largest that divides the
 /// rows and the strides of all.
 pub(super) fn lanes<R: CubeRuntime>(tables: &[&CubeTensor<R>]) -> (Lanes, usize) {
+    lanes_beside(tables, tables[0], 1)
+}
+
+/// The same, if a table has so many numbers in each word.
+pub(super) fn lanes_beside<R: CubeRuntime>(
+    tables: &[&CubeTensor<R>],
+    words: &CubeTensor<R>,
+    numbers: usize,
+) -> (Lanes, usize) {
     let table = tables[0];
     let dim = table.meta.shape()[1];
-    let fits = |width: &usize| {
-        dim.is_multiple_of(*width)
-            && tables.iter().all(|table| {
-                let strides = table.meta.strides();
-                strides[0].is_multiple_of(*width) && strides[1] == 1
-            })
+    let divides = |table: &CubeTensor<R>, width: usize| {
+        let strides = table.meta.strides();
+        strides[0].is_multiple_of(width) && strides[1] == 1
     };
-    let width = table.client.io_optimized_vector_sizes(table.dtype.size()).filter(fits).max().unwrap_or(1);
+    let fits = |&width: &usize| {
+        dim.is_multiple_of(width)
+            && tables.iter().all(|table| divides(table, width))
+            && width.is_multiple_of(numbers)
+            && divides(words, width / numbers)
+    };
+    let widths = table.client.io_optimized_vector_sizes(table.dtype.size());
+    let width = widths.filter(fits).max().unwrap_or(numbers);
     let units = UNITS.min(table.client.properties().hardware.max_units_per_cube as usize);
     let lanes = (dim / width).min(units);
     (Lanes { dim, width, units: lanes, rows: (units / lanes).max(1) }, width)
@@ -94,11 +108,30 @@ impl<R: CubeRuntime> Tasks<R> {
     }
 }
 
-/// An adjacency on the device, made on first use: O(values) to prepare and to copy.
-#[derive(Clone)]
-struct OnDevice<R: CubeRuntime> {
-    forward: Matrix<R>,
-    backward: Matrix<R>,
+/// An adjacency and its transpose on the device, made on first use: O(values), on the host and to copy for a whole one, on
+/// the device for a view.
+fn matrices<R: CubeRuntime>(adjacency: &Adjacency, like: &CubeTensor<R>) -> [Matrix<R>; 2] {
+    let here = |made: &[Matrix<R>; 2]| made[0].columns.device == like.device;
+    adjacency.on_device(here, |adjacency| match adjacency.view() {
+        None => whole(adjacency, like),
+        Some(view) => view::matrices(view, matrices(&view.whole, like)),
+    })
+}
+
+fn whole<R: CubeRuntime>(adjacency: &Adjacency, like: &CubeTensor<R>) -> [Matrix<R>; 2] {
+    let (csr, turned) = (adjacency.csr(), adjacency.transposed());
+    let work = Work::new((0..csr.rows()).map(|row| (row as u32, csr.row(row))));
+    let values = |values: &[f32]| upload(like, values, DType::F32, 0.0);
+    let forward = Matrix {
+        columns: upload_u32(like, &csr.columns),
+        values: values(&csr.values),
+        tasks: Tasks::new(like, &work),
+    };
+    // The pattern is symmetric: the transpose has the same rows and columns.
+    debug_assert!(csr.offsets == turned.offsets && csr.columns == turned.columns);
+    let of_transpose =
+        if std::ptr::eq(csr, turned) { forward.values.clone() } else { values(&turned.values) };
+    [forward.clone(), Matrix { values: of_transpose, ..forward }]
 }
 
 /// The adjacency or its transpose on the device of `like`.
@@ -107,21 +140,7 @@ pub(super) fn matrix<R: CubeRuntime>(
     transposed: bool,
     like: &CubeTensor<R>,
 ) -> Matrix<R> {
-    let here = |made: &OnDevice<R>| made.forward.columns.device == like.device;
-    let OnDevice { forward, backward } = adjacency.on_device(here, |adjacency| {
-        let (csr, turned) = (adjacency.csr(), adjacency.transposed());
-        let work = Work::new((0..csr.rows()).map(|row| (row as u32, csr.row(row))));
-        let values = |values: &[f32]| upload(like, values, DType::F32, 0.0);
-        let forward = Matrix {
-            columns: upload_u32(like, &csr.columns),
-            values: values(&csr.values),
-            tasks: Tasks::new(like, &work),
-        };
-        // The pattern is symmetric: the transpose has the same rows and columns.
-        debug_assert!(csr.offsets == turned.offsets && csr.columns == turned.columns);
-        let values = if std::ptr::eq(csr, turned) { forward.values.clone() } else { values(&turned.values) };
-        OnDevice { backward: Matrix { values, ..forward.clone() }, forward }
-    });
+    let [forward, backward] = matrices(adjacency, like);
     if transposed { backward } else { forward }
 }
 
@@ -132,7 +151,7 @@ pub(super) fn matrix_of_rows<R: CubeRuntime>(
     rows: &[u32],
     like: &CubeTensor<R>,
 ) -> Matrix<R> {
-    let csr = adjacency.csr();
+    let csr = adjacency.pattern();
     let work = Work::new(rows.iter().map(|&row| (row, csr.row(row as usize))));
     Matrix { tasks: Tasks::new(like, &work), ..matrix(adjacency, transposed, like) }
 }

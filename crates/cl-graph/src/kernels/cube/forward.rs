@@ -12,20 +12,22 @@ use cl_core::kernels::cube::launch::upload_u32;
 
 use super::device::{empty, matrix, matrix_of_rows};
 use super::gather::{self, MEAN, Wanted, gather};
+use super::operand::Operand;
 use super::product::Options;
+use crate::adjacency::Adjacency;
 use crate::input::{Output, Structure};
 use crate::kernels::needed::Rows;
 use crate::plan::{Gather, Pass, Plan, Storage};
 
 /// `A x`, or `Aᵀ x`.
 pub(super) fn spmm<R: CubeRuntime>(
-    adjacency: &crate::Adjacency,
+    adjacency: &Adjacency,
     transposed: bool,
     x: CubeTensor<R>,
 ) -> CubeTensor<R> {
     let x = into_contiguous_aligned(x);
     let out = empty(&x, [x.meta.shape()[0], x.meta.shape()[1]]);
-    matrix(adjacency, transposed, &x).product(&x, &out, &Options::none());
+    matrix(adjacency, transposed, &x).product(&Operand::Plain(x), &out, &Options::none());
     out
 }
 
@@ -69,13 +71,14 @@ pub(super) fn propagate<R: CubeRuntime>(plan: &Plan, table: CubeTensor<R>) -> Cu
     }
     let (entries, counts) = entries(plan);
     let list = upload_u32(&table, &entries);
+    let operand = Operand::new(&table, plan.storage);
     let mut first = 0;
     let mut shared = None;
     for (index, (pass, count)) in plan.passes.iter().zip(counts).enumerate() {
         if !plan.wanted.iter().any(|wanted| wanted.pass == index && !wanted.rows.is_empty()) {
             continue;
         }
-        let layers = layers(plan, index, &table, &mut shared);
+        let layers = layers(plan, index, &table, &operand, &mut shared);
         // Without layers, noise is added to the table itself; what `Layer(0)` asks for has none.
         let noise = pass.noise.filter(|_| plan.layers == 0).map(|noise| (noise.key.at(0), noise.magnitude));
         let layers: Vec<_> = layers.iter().collect();
@@ -114,26 +117,27 @@ pub(super) fn propagate<R: CubeRuntime>(plan: &Plan, table: CubeTensor<R>) -> Cu
 /// The first product of a graph, without noise and not rounded, for all passes over it.
 type SharedFirst<R> = Option<(Structure, CubeTensor<R>)>;
 
-/// The layers of a pass, from the table on to the highest that is read.
+/// The layers of a pass, from the table on to the highest that is read; `operand` is the table as products read it.
 fn layers<R: CubeRuntime>(
     plan: &Plan,
     index: usize,
     table: &CubeTensor<R>,
+    operand: &Operand<R>,
     shared: &mut SharedFirst<R>,
 ) -> Vec<CubeTensor<R>> {
     let pass = &plan.passes[index];
-    let needed = plan.needed(&pass.structure, |gather| gather.pass == index);
+    let needed = plan.needed(&pass.structure, |gather| gather.pass == index, Adjacency::pattern);
     let is_shared = |shared: &SharedFirst<R>| {
         shared.as_ref().is_some_and(|(structure, _)| structure.same(&pass.structure))
     };
     let mut layers = vec![table.clone()];
     for (layer, rows) in needed.iter().enumerate().skip(1) {
+        let below = if layer == 1 { operand.clone() } else { Operand::new(&layers[layer - 1], plan.storage) };
         let again = || plan.passes[index + 1..].iter().any(|other| other.structure.same(&pass.structure));
         if layer == 1 && matches!(rows, Rows::All) && (again() || is_shared(shared)) {
             if !is_shared(shared) {
                 let out = empty(table, [plan.nodes, table.meta.shape()[1]]);
-                let options = Options { round_in: plan.storage == Storage::Bf16, ..Options::none() };
-                matrix(&pass.structure.layer(1), false, table).product(table, &out, &options);
+                matrix(&pass.structure.layer(1), false, table).product(&below, &out, &Options::none());
                 *shared = Some((pass.structure.clone(), out));
             }
             if let Some((_, product)) = shared {
@@ -141,7 +145,6 @@ fn layers<R: CubeRuntime>(
             }
             continue;
         }
-        let below = &layers[layer - 1];
         let out = empty(table, [plan.nodes, table.meta.shape()[1]]);
         let adjacency = pass.structure.layer(layer);
         let matrix = match rows {
@@ -149,15 +152,9 @@ fn layers<R: CubeRuntime>(
             Rows::Some(wanted) if wanted.are_most() => matrix(&adjacency, false, table),
             Rows::Some(wanted) => matrix_of_rows(&adjacency, false, &wanted.rows, table),
         };
-        let bf16 = plan.storage == Storage::Bf16;
-        let options = Options {
-            noise: noise(pass, layer),
-            // Layers from 1 on were written rounded.
-            round_in: bf16 && layer == 1,
-            round_out: bf16 && layer < plan.layers,
-            ..Options::none()
-        };
-        matrix.product(below, &out, &options);
+        let round_out = plan.storage == Storage::Bf16 && layer < plan.layers;
+        let options = Options { noise: noise(pass, layer), round_out, ..Options::none() };
+        matrix.product(&below, &out, &options);
         layers.push(out);
     }
     layers

@@ -1,6 +1,6 @@
 //! GPU backends of CubeCL: kernels of our own, for f32. Other element types take the portable body.
 //!
-//! Two kernels do it all. [`product`] is a sparse product over a list of tasks, with noise, rounding, and the addition to
+//! Two kernels propagate. [`product`] is a sparse product over a list of tasks, with noise, rounding, and the addition to
 //! what is there already in the same launch; the gradient of a gather is such a product too. [`gather`] reads the rows
 //! that are wanted of all layers at once. Both give a row to a few units of a cube, each of them some columns of it, and
 //! sum in a fixed order: no float atomics, so equal inputs give equal bits. Rows that follow one another (all users) need no list
@@ -9,6 +9,8 @@
 //! Rows of more than [`work::SEGMENT`] values are cut into segments, as a few popular items would otherwise keep a handful
 //! of units busy when all others are done.
 //!
+//! A view is drawn and weighted on the device ([`share`], [`view`]): the whole graph's matrix with other values.
+//!
 //! They are tested on a software Vulkan through WebGPU, and as CUDA on the host. They have not been run on an NVIDIA GPU.
 
 mod backward;
@@ -16,7 +18,10 @@ mod device;
 mod forward;
 mod gather;
 mod numbers;
+mod operand;
 mod product;
+mod share;
+mod view;
 mod work;
 
 use std::sync::Arc;

@@ -79,17 +79,23 @@ pub(super) fn add_noise<N: Size>(
     sum
 }
 
-/// Each number rounded to 8 bits of significand: the nearest, ties to even.
+/// A number rounded to 8 bits of significand, the nearest, ties to even: its bits, of which the lower half is 0.
+#[cube]
+pub(super) fn rounded_bits(x: f32) -> u32 {
+    let bits = u32::reinterpret(x);
+    let nearest = (bits + 0x7fffu32 + ((bits >> 16u32) & 1u32)) & 0xffff_0000u32;
+    // Rounding could carry a NaN's bits over into another number.
+    let nan = (bits & 0x7fff_ffffu32) > 0x7f80_0000u32;
+    select(nan, 0x7fc0_0000u32, nearest)
+}
+
+/// Each number so rounded.
 #[cube]
 pub(super) fn rounded<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     let mut out = x;
     #[unroll]
     for k in 0..N::value() {
-        let bits = u32::reinterpret(out[k]);
-        let nearest = (bits + 0x7fffu32 + ((bits >> 16u32) & 1u32)) & 0xffff_0000u32;
-        // Rounding could carry a NaN's bits over into another number.
-        let nan = (bits & 0x7fff_ffffu32) > 0x7f80_0000u32;
-        out[k] = f32::reinterpret(select(nan, 0x7fc0_0000u32, nearest));
+        out[k] = f32::reinterpret(rounded_bits(out[k]));
     }
     out
 }

@@ -6,8 +6,9 @@ use cl_core::StreamKey;
 use cl_core::kernels::cube::launch::addresses;
 use cubecl::prelude::*;
 
-use super::device::{Lanes, Tasks, cubes, empty, lanes};
+use super::device::{Lanes, Tasks, cubes, empty, lanes_beside};
 use super::numbers::{add_noise, draw, factor, rounded};
+use super::operand::Operand;
 use super::work::TASK;
 
 /// What is compiled into a kernel.
@@ -20,6 +21,8 @@ struct Spec {
     masked: bool,
     noise: bool,
     add: bool,
+    /// Whether `x` has two numbers a word.
+    packed: bool,
     round_in: bool,
     round_out: bool,
 }
@@ -32,12 +35,12 @@ struct Spec {
 /// `lanes.units` partial squares a task.
 #[cube(launch_unchecked, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments)]
-fn product_kernel<N: Size>(
+fn product_kernel<X: Numeric, N: Size, P: Size>(
     tasks: &Tensor<u32>,
     columns: &Tensor<u32>,
     values: &Tensor<f32>,
     marks: &Tensor<u32>,
-    x: &Tensor<Vector<f32, N>>,
+    x: &Tensor<Vector<X, P>>,
     out: &mut Tensor<Vector<f32, N>>,
     first: u32,
     count: u32,
@@ -45,6 +48,7 @@ fn product_kernel<N: Size>(
     high: u32,
     magnitude: f32,
     #[comptime] spec: Spec,
+    #[define(X)] _stored: StorageType,
 ) {
     let at = CUBE_POS * comptime!(spec.lanes.rows) + UNIT_POS_Y as usize;
     let live = at < usize::cast_from(count);
@@ -75,7 +79,7 @@ fn product_kernel<N: Size>(
                 while p + 4 <= end {
                     #[unroll]
                     for ahead in 0..4 {
-                        sum = plus::<N>(sum, columns, values, x, p + ahead, below, column, spec);
+                        sum = plus::<X, N, P>(sum, columns, values, x, p + ahead, below, column, spec);
                     }
                     p += 4;
                 }
@@ -84,10 +88,10 @@ fn product_kernel<N: Size>(
                 if comptime!(spec.masked) {
                     let from = columns[p];
                     if (marks[usize::cast_from(from >> 5u32)] >> (from & 31u32)) & 1u32 == 1u32 {
-                        sum = plus::<N>(sum, columns, values, x, p, below, column, spec);
+                        sum = plus::<X, N, P>(sum, columns, values, x, p, below, column, spec);
                     }
                 } else {
-                    sum = plus::<N>(sum, columns, values, x, p, below, column, spec);
+                    sum = plus::<X, N, P>(sum, columns, values, x, p, below, column, spec);
                 }
                 p += 1;
             }
@@ -109,25 +113,42 @@ fn product_kernel<N: Size>(
 /// `sum` and the share of value p.
 #[cube]
 #[allow(clippy::too_many_arguments)]
-fn plus<N: Size>(
+fn plus<X: Numeric, N: Size, P: Size>(
     sum: Vector<f32, N>,
     columns: &Tensor<u32>,
     values: &Tensor<f32>,
-    x: &Tensor<Vector<f32, N>>,
+    x: &Tensor<Vector<X, P>>,
     p: usize,
     below: usize,
     column: usize,
     #[comptime] spec: Spec,
 ) -> Vector<f32, N> {
     if comptime!(spec.weighted) {
-        let mut from = x[usize::cast_from(columns[p]) * below + column];
+        let mut from = read::<X, N, P>(x[usize::cast_from(columns[p]) * below + column], spec.packed);
         if comptime!(spec.round_in) {
             from = rounded::<N>(from);
         }
         fma(Vector::<f32, N>::new(values[p]), from, sum)
     } else {
-        sum + x[p * below + column]
+        sum + read::<X, N, P>(x[p * below + column], spec.packed)
     }
+}
+
+/// The numbers that are stored.
+#[cube]
+fn read<X: Numeric, N: Size, P: Size>(stored: Vector<X, P>, #[comptime] packed: bool) -> Vector<f32, N> {
+    let mut numbers = Vector::<f32, N>::new(f32::new(0.0));
+    #[unroll]
+    for k in 0..P::value() {
+        if comptime!(packed) {
+            let word = u32::cast_from(stored[k]);
+            numbers[2 * k] = f32::reinterpret(word << 16u32);
+            numbers[2 * k + 1] = f32::reinterpret(word & 0xffff_0000u32);
+        } else {
+            numbers[k] = f32::cast_from(stored[k]);
+        }
+    }
+    numbers
 }
 
 /// A sparse matrix of weights on the device, and its tasks.
@@ -147,16 +168,14 @@ pub(super) struct Options<R: CubeRuntime> {
     pub(super) noise: Option<(StreamKey, f32)>,
     /// Whether the rows are added to what `out` holds.
     pub(super) add: bool,
-    /// Whether `x` is read rounded to 8 bits.
-    pub(super) round_in: bool,
-    /// Whether `out` is written so rounded.
+    /// Whether `out` is written rounded to 8 bits.
     pub(super) round_out: bool,
 }
 
 impl<R: CubeRuntime> Options<R> {
     /// The bare product.
     pub(super) fn none() -> Self {
-        Self { marks: None, noise: None, add: false, round_in: false, round_out: false }
+        Self { marks: None, noise: None, add: false, round_out: false }
     }
 }
 
@@ -164,14 +183,15 @@ impl<R: CubeRuntime> Matrix<R> {
     /// Writes the rows that the tasks are of to `out`; no other row of it is touched.
     ///
     /// One launch for the whole rows; where rows are long, one for their segments and one that adds these up.
-    pub(super) fn product(&self, x: &CubeTensor<R>, out: &CubeTensor<R>, options: &Options<R>) {
+    pub(super) fn product(&self, x: &Operand<R>, out: &CubeTensor<R>, options: &Options<R>) {
         let tasks = &self.tasks;
         self.launch(0, tasks.whole, x, out, options, true);
         if tasks.segments > 0 {
             let bare = Options { noise: None, add: false, round_out: false, ..options.clone() };
-            let parts = empty(x, [tasks.segments, x.meta.shape()[1]]); // [segments, dim]
+            let parts = empty(out, [tasks.segments, out.meta.shape()[1]]); // [segments, dim]
             self.launch(tasks.whole, tasks.segments, x, &parts, &bare, true);
-            let rest = Options { marks: None, round_in: false, ..options.clone() };
+            let rest = Options { marks: None, ..options.clone() };
+            let parts = Operand::Plain(parts);
             self.launch(tasks.whole + tasks.segments, tasks.long, &parts, out, &rest, false);
         }
     }
@@ -180,7 +200,7 @@ impl<R: CubeRuntime> Matrix<R> {
         &self,
         first: usize,
         count: usize,
-        x: &CubeTensor<R>,
+        operand: &Operand<R>,
         out: &CubeTensor<R>,
         options: &Options<R>,
         weighted: bool,
@@ -189,14 +209,21 @@ impl<R: CubeRuntime> Matrix<R> {
             return;
         }
         let (tasks, columns, values) = (&self.tasks.list, &self.columns, &self.values);
-        let (lanes, width) = lanes(&[x, out]);
+        let (x, packed, round_in) = match operand {
+            Operand::Plain(x) => (x, false, false),
+            Operand::Rounded(x) => (x, false, true),
+            Operand::Packed(x) => (x, true, false),
+        };
+        let (lanes, width) = lanes_beside(&[out], x, if packed { 2 } else { 1 });
+        let stored = if packed { width / 2 } else { width };
         let spec = Spec {
             lanes,
             weighted,
             masked: options.marks.is_some(),
             noise: options.noise.is_some(),
             add: options.add,
-            round_in: options.round_in,
+            packed,
+            round_in,
             round_out: options.round_out,
         };
         let (key, magnitude) = options.noise.unwrap_or((StreamKey::root(0), 0.0));
@@ -212,6 +239,7 @@ impl<R: CubeRuntime> Matrix<R> {
                 lanes.cube(),
                 addresses(&[tasks, columns, values, x, out]),
                 width,
+                stored,
                 tasks.clone().into_tensor_arg(),
                 columns.clone().into_tensor_arg(),
                 values.clone().into_tensor_arg(),
@@ -224,6 +252,7 @@ impl<R: CubeRuntime> Matrix<R> {
                 high,
                 magnitude,
                 spec,
+                x.dtype.into(),
             );
         }
     }

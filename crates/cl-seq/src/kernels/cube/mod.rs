@@ -1,24 +1,33 @@
-//! Attention and the gradient of gathered rows on GPU backends of CubeCL: kernels of our own for f32; the scores of a sequence are
-//! never stored. Other element types, and heads whose tiles do not fit into the device's shared memory, take the portable body; so does recurrence,
-//! whose products are Burn's.
+//! Attention, normalised rows, dropout, sums over rows and the gradient of gathered rows on GPU backends of CubeCL: kernels of
+//! our own for f32; the scores of a sequence are never stored. Other element types, and heads whose tiles do not fit into the
+//! device's shared memory, take the portable body; so does recurrence, whose products are Burn's.
 //!
 //! No atomic is used, and how work is divided depends on the lengths of the sequences alone: the same inputs give the same bits
 //! on one device. They are tested on Vulkan in software and as CUDA on the host; on an NVIDIA GPU they have not been run.
 
 mod backward;
+mod columns;
+mod dropout;
 mod forward;
+mod norm;
 mod rows;
 mod tile;
 mod work;
 
+use burn::tensor::ops::ModuleOps;
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use cl_core::kernels::cube::launch::rows_in_memory;
 
-use super::backend::{Attention, SequenceBackend};
+use super::backend::{Attention, Dropout, SequenceBackend};
 use super::portable;
 use work::Work;
+
+/// Whether a kernel takes rows of this kind.
+fn takes<R: CubeRuntime>(rows: &CubeTensor<R>) -> bool {
+    rows.dtype == DType::F32 && rows.meta.shape().num_elements() > 0
+}
 
 impl<R, F, I, BT> SequenceBackend for CubeBackend<R, F, I, BT>
 where
@@ -57,5 +66,39 @@ where
         };
         let [q, k, v, grad] = [q, k, v, grad].map(rows_in_memory);
         backward::attention_backward(&work, &q, &k, &v, &grad)
+    }
+    fn row_norm(x: CubeTensor<R>, gamma: CubeTensor<R>, beta: CubeTensor<R>, epsilon: f32) -> CubeTensor<R> {
+        if !takes(&x) {
+            return Self::layer_norm(x, gamma, Some(beta), f64::from(epsilon));
+        }
+        let [x, gamma, beta] = [x, gamma, beta].map(rows_in_memory);
+        norm::norm(x, gamma, beta, epsilon)
+    }
+
+    fn row_norm_backward(
+        x: CubeTensor<R>,
+        gamma: CubeTensor<R>,
+        epsilon: f32,
+        grad: CubeTensor<R>,
+    ) -> [CubeTensor<R>; 3] {
+        if !takes(&x) {
+            return portable::row_norm_backward::<Self>(x, gamma, epsilon, grad);
+        }
+        let [x, gamma, grad] = [x, gamma, grad].map(rows_in_memory);
+        norm::norm_backward(x, gamma, epsilon, grad)
+    }
+
+    fn sum_rows(x: CubeTensor<R>) -> CubeTensor<R> {
+        if !takes(&x) {
+            return portable::sum_rows::<Self>(x);
+        }
+        columns::sum_rows(rows_in_memory(x))
+    }
+
+    fn drop_out(x: CubeTensor<R>, dropout: &Dropout) -> CubeTensor<R> {
+        if !takes(&x) {
+            return portable::drop_out::<Self>(x, dropout);
+        }
+        dropout::drop_out(&rows_in_memory(x), dropout)
     }
 }

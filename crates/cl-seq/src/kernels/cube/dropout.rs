@@ -1,0 +1,94 @@
+//! Dropout of the numbers of sequences, drawn where they are.
+
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::tensor::CubeTensor;
+use cl_core::kernels::cube::lanes::like;
+use cl_core::kernels::cube::launch::{addresses, spread, upload_u32};
+use cl_core::kernels::cube::random::{pcg4d, unit};
+use cubecl::prelude::*;
+
+use crate::kernels::backend::Dropout;
+
+/// Units of a cube.
+const UNITS: usize = 256;
+
+/// A unit takes four columns of a row, which have one block of words.
+#[cube(launch_unchecked, address_type = "dynamic")]
+fn dropout_kernel(
+    x: &Tensor<f32>,
+    offsets: &Tensor<u32>,
+    keys: &Tensor<u32>,
+    out: &mut Tensor<f32>,
+    sequences: u32,
+    rate: f32,
+    kept: f32,
+) {
+    let columns = x.shape(1);
+    let blocks = columns.div_ceil(4);
+    let row = ABSOLUTE_POS / blocks;
+    let block = ABSOLUTE_POS % blocks;
+    if row < x.shape(0) {
+        // The last sequence that begins at the row or before; of those of no length, the one that has it.
+        let mut sequence = 0u32;
+        let mut beyond = sequences;
+        while beyond - sequence > 1u32 {
+            let middle = (sequence + beyond) / 2u32;
+            if usize::cast_from(offsets[usize::cast_from(middle)]) <= row {
+                sequence = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        let sequence = usize::cast_from(sequence);
+        let position = u32::cast_from(row) - offsets[sequence];
+        let (a, b, c, d) = pcg4d(position, u32::cast_from(block), keys[2 * sequence], keys[2 * sequence + 1]);
+        let mut words = Array::<u32>::new(4usize);
+        words[0] = a;
+        words[1] = b;
+        words[2] = c;
+        words[3] = d;
+        #[unroll]
+        for k in 0..4 {
+            let column = block * 4 + k;
+            if column < columns {
+                let factor = select(unit(words[k]) < rate, f32::new(0.0), kept);
+                out[row * out.stride(0) + column] = x[row * x.stride(0) + column] * factor;
+            }
+        }
+    }
+}
+
+/// See [`SequenceBackend::drop_out`](crate::SequenceBackend::drop_out); one launch.
+///
+/// # Panics
+///
+/// If x has not one row a token, or there is not one key a sequence.
+pub(super) fn drop_out<R: CubeRuntime>(x: &CubeTensor<R>, dropout: &Dropout) -> CubeTensor<R> {
+    let [rows, columns] = [0, 1].map(|axis| x.meta.shape()[axis]);
+    let (sequences, keys) = (dropout.offsets.len() - 1, dropout.keys.len());
+    let tokens = dropout.offsets[sequences];
+    assert!(
+        rows == tokens && sequences == keys,
+        "{rows} rows of {tokens} tokens, {keys} keys of {sequences}"
+    );
+    let offsets: Vec<u32> = dropout.offsets.iter().map(|&offset| offset as u32).collect();
+    let halves: Vec<u32> = dropout.keys.iter().flat_map(|key| key.halves()).collect();
+    let out = like(x);
+    // SAFETY: rows and columns lie within the table, which has a row a token and a key a sequence.
+    unsafe {
+        dropout_kernel::launch_unchecked(
+            &x.client,
+            spread((rows * columns.div_ceil(4)).div_ceil(UNITS)),
+            CubeDim::new_1d(UNITS as u32),
+            addresses(&[x, &out]),
+            x.clone().into_tensor_arg(),
+            upload_u32(x, &offsets).into_tensor_arg(),
+            upload_u32(x, &halves).into_tensor_arg(),
+            out.clone().into_tensor_arg(),
+            sequences as u32,
+            dropout.rate,
+            1.0 / (1.0 - dropout.rate),
+        );
+    }
+    out
+}
