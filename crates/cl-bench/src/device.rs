@@ -114,8 +114,12 @@ fn parts_of_cuda() -> Result<(), String> {
     Ok(())
 }
 
-/// Ends the program, with an error like any other, as soon as a thread of the device panics. Files are written whole or
-/// not at all, so that the last checkpoint stays good.
+/// How a panic begins where something is read from a device that has failed: what a launch could not do is told to whoever
+/// reads next, on any thread.
+const READINGS: [&str; 2] = ["Error while reading data", "rankings could not be read from the device"];
+
+/// Ends the program, with an error like any other, as soon as a thread of the device panics or a reading fails. Files are
+/// written whole or not at all, so that the last checkpoint stays good.
 fn stop_when_it_fails() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -123,10 +127,11 @@ fn stop_when_it_fails() {
         // CubeCL's device threads and Fusion's.
         let of_device =
             thread.name().is_some_and(|name| name.starts_with("DSD-") || name.starts_with("DSU-"));
-        if !of_device {
+        let said = said(panic);
+        if !of_device && !READINGS.iter().any(|reading| said.starts_with(reading)) {
             return usual(panic);
         }
-        crate::cli::report(failure(&said(panic)));
+        crate::cli::report(failure(&said));
         std::process::exit(1);
     }));
 }
@@ -135,8 +140,11 @@ fn said(panic: &PanicHookInfo<'_>) -> String {
     panic.payload_as_str().unwrap_or("no reason was given").trim().to_string()
 }
 
-/// What is told of a failure: the device's own words, and what to do.
+/// What is told of a failure: the device's own words, without the trace that follows them, and what to do.
 fn failure(said: &str) -> Error {
+    let end =
+        ["\nBacktrace", "\\nBacktrace", ", backtrace"].iter().filter_map(|trace| said.find(trace)).min();
+    let said = &said[..end.unwrap_or(said.len())];
     let words = said.to_lowercase();
     let memory = ["allocate", "out of memory", "outofmemory", "out_of_memory", "buffer of size"];
     if memory.iter().any(|word| words.contains(word)) {
@@ -162,6 +170,9 @@ mod tests {
         let memory = failure("can't allocate buffer of size: 153600000").to_string();
         assert_eq!(memory, "the device has not enough memory: can't allocate buffer of size: 153600000");
         assert_eq!(failure("shader").to_string(), "the device failed: shader");
+        let traced =
+            failure("Error while reading data: reason: \"launch\\nBacktrace:\\n   0: main\"").to_string();
+        assert_eq!(traced, "the device failed: Error while reading data: reason: \"launch");
     }
 
     #[test]

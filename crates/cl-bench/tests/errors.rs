@@ -153,6 +153,7 @@ fn ranges() {
             ("split", said_of("type = \"ratio\"", "type = \"ratio\"\ntest = 1.0")),
             ("cut-offs", said_of("[train]", "[evaluate]\ncutoffs = [0]\n\n[train]")),
             ("learning rate", said_of("[train]", "[optimizer]\ntype = \"adam\"\nlr = -1\n\n[train]")),
+            ("several devices", said_of("[train]", "[device]\ndevices = [0, 1]\n\n[train]")),
             ("an unknown backend", said_of("[train]", "[device]\nbackend = \"fles\"\n\n[train]")),
             ("a negative seed", said_of("name = \"good\"", "name = \"good\"\nseed = -1")),
             (

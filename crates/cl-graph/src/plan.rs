@@ -16,7 +16,7 @@ pub enum Storage {
     /// As they are.
     #[default]
     F32,
-    /// What a product reads is rounded to 8 bits of significand (the nearest; ties to even in the host kernels): layers 0
+    /// What a product reads is rounded to 8 bits of significand (the nearest; ties to even in the kernels): layers 0
     /// to L − 1, and the gradients of layers 1 to L, which pass the rounding as if it were not there. Half the memory
     /// traffic of a product. All sums are in f32; so are the table, its own share in the mean, layer L and the gradient
     /// of the table.

@@ -31,15 +31,6 @@ fn compiler() -> String {
 
 /// The library of this text, compiled unless it was before.
 fn library(name: &str, text: &str) -> PathBuf {
-    let done = cache::file(text, "so");
-    if done.exists() {
-        return done;
-    }
-    // Of one process alone, whose kernels are compiled one after another, until it stands under its name.
-    let own = done.with_extension(format!("{}", std::process::id()));
-    let (source, made) = (own.with_added_extension("cpp"), own.with_added_extension("so"));
-    let written = std::fs::write(&source, text);
-    written.unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     // Multiplications and additions are joined as NVRTC joins them.
     let arguments = [
         "-std=c++17",
@@ -52,6 +43,15 @@ fn library(name: &str, text: &str) -> PathBuf {
         "-fPIC",
         "-o",
     ];
+    let done = cache::file(&[text, &compiler(), &arguments.join(" ")], "so");
+    if done.exists() {
+        return done;
+    }
+    // Of one process alone, whose kernels are compiled one after another, until it stands under its name.
+    let own = done.with_extension(format!("{}", std::process::id()));
+    let (source, made) = (own.with_added_extension("cpp"), own.with_added_extension("so"));
+    let written = std::fs::write(&source, text);
+    written.unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     let out = Command::new(compiler()).args(arguments).arg(&made).arg(&source).output();
     let out = out.unwrap_or_else(|error| panic!("a C++ compiler is needed, and {}: {error}", compiler()));
     assert!(out.status.success(), "{name}:\n{}\n{text}", String::from_utf8_lossy(&out.stderr));

@@ -34,7 +34,7 @@ pub(crate) fn check(name: &str, source: &str) {
         return;
     }
     TOLD.call_once(|| eprintln!("kernels are compiled with NVRTC for {}", ARCHITECTURES.join(" and ")));
-    let passed = cache::file(source, "nvrtc");
+    let passed = cache::file(&[source, &ARCHITECTURES.join(" "), &version()], "nvrtc");
     if passed.exists() {
         return;
     }
@@ -43,8 +43,15 @@ pub(crate) fn check(name: &str, source: &str) {
             panic!("{name} for {architecture}: {error}\n{source}");
         }
     }
-    std::fs::write(&passed, ARCHITECTURES.join("\n"))
-        .unwrap_or_else(|error| panic!("{}: {error}", passed.display()));
+    std::fs::write(&passed, version()).unwrap_or_else(|error| panic!("{}: {error}", passed.display()));
+}
+
+/// Which NVRTC it is.
+fn version() -> String {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: both numbers outlive the call.
+    let answer = unsafe { sys::nvrtcVersion(&mut major, &mut minor) };
+    format!("{major}.{minor} ({answer:?})")
 }
 
 fn compile(source: &str, architecture: &str) -> Result<(), String> {

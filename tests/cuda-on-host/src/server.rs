@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cubecl::cuda::CudaCompiler;
 use cubecl::ir::{DeviceProperties, HardwareProperties, MemoryDeviceProperties, VectorSize};
 use cubecl::{Compiler, CubeTask};
+use cubecl_common::backtrace::BackTrace;
 use cubecl_common::bytes::Bytes;
 use cubecl_common::device::{DeviceId, DeviceService};
 use cubecl_common::future::DynFut;
@@ -41,6 +42,8 @@ pub struct HostServer {
     launches: usize,
     /// Whether no kernel is run, and whether each is named then.
     idle: Option<bool>,
+    /// What every reading fails with, if it does.
+    failing: Option<String>,
 }
 
 /// A GPU of compute capability 8.0 without warp and tensor-core instructions, so that no kernel asks for them.
@@ -118,7 +121,8 @@ impl DeviceService for HostServer {
         let utilities = Arc::new(ServerUtilities::new(properties, logger, (), layout));
         let timestamps = TimestampProfiler::default();
         let idle = std::env::var_os("CL_IDLE_DEVICE").map(|value| value == "names");
-        Self { memory, timestamps, utilities, kernels: HashMap::new(), launches: 0, idle }
+        let failing = std::env::var("CL_FAILING_DEVICE").ok();
+        Self { memory, timestamps, utilities, kernels: HashMap::new(), launches: 0, idle, failing }
     }
 
     fn utilities(&self) -> Arc<dyn Any + Send + Sync> {
@@ -170,7 +174,10 @@ impl ComputeServer for HostServer {
             Bytes::from_bytes_vec(out)
         };
         let bytes = descriptors.into_iter().map(read).collect();
-        Box::pin(async move { Ok(bytes) })
+        // CubeCL keeps the errors of launches, and tells them to whoever reads next.
+        let failed = self.failing.clone();
+        let failed = failed.map(|reason| ServerError::Generic { reason, backtrace: BackTrace::capture() });
+        Box::pin(async move { failed.map_or(Ok(bytes), Err) })
     }
 
     fn write(&mut self, descriptors: Vec<(CopyDescriptor, Bytes)>, _stream: StreamId) {

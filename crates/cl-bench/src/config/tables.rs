@@ -1,6 +1,6 @@
 //! Tables without a `type`.
 
-use cl_core::registry::{Check, ensure};
+use cl_core::registry::{Check, ensure, nearest};
 use cl_core::sampling::Sampling;
 use cl_eval::{Metric, Score};
 use serde::{Deserialize, Serialize};
@@ -356,7 +356,9 @@ impl DeviceConfig {
         let known = BACKENDS.iter().find(|(name, _)| *name == self.backend);
         let names = BACKENDS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let Some((name, feature)) = known else {
-            return Err(("backend", format!("must be one of {names}, got \"{}\"", self.backend)));
+            let near = nearest(&self.backend, BACKENDS.iter().map(|(name, _)| *name));
+            let near = near.map_or(String::new(), |near| format!(" (did you mean \"{near}\"?)"));
+            return Err(("backend", format!("must be one of {names}, got \"{}\"{near}", self.backend)));
         };
         ensure(is_compiled(name), "backend", || {
             let feature = feature.unwrap_or_default();

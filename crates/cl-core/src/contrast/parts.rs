@@ -1,6 +1,5 @@
 //! What the losses are made of.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
@@ -151,11 +150,14 @@ impl<B: ContrastBackend> Others<B> {
             }
         };
         let ([n, _], [m, _]) = (anchors.dims(), vectors.dims());
-        let mut hidden: HashMap<u32, usize> = HashMap::new();
-        let of_mask = |mask: &IdMask| {
-            mask.keys.iter().for_each(|&id| *hidden.entry(id).or_default() += 1);
-            let count = |id: &u32| (m - hidden.get(id).copied().unwrap_or(0)) as f32;
-            mask.anchors.iter().map(count).collect()
+        let of_mask = |mask: &IdMask| -> Vec<f32> {
+            // Ids number rows of a table, which is larger than this.
+            let most = mask.anchors.iter().max().map_or(0, |&id| id as usize + 1);
+            let mut hidden = vec![0_u32; most];
+            for &id in mask.keys.iter().filter(|&&id| (id as usize) < most) {
+                hidden[id as usize] += 1;
+            }
+            mask.anchors.iter().map(|&id| (m as u32 - hidden[id as usize]) as f32).collect()
         };
         let counts = mask.as_ref().map_or_else(|| vec![m as f32; n], of_mask);
         Self { anchors, vectors, mask, counts }
