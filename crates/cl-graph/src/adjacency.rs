@@ -134,14 +134,20 @@ impl Adjacency {
     /// If `keep` has not one mark an edge.
     #[must_use]
     pub fn dropped(&self, keep: &[bool], renormalize: bool) -> Self {
-        assert_eq!(keep.len(), self.0.graph.edges(), "marks and edges must be equally many");
         self.kept(Kept::Marked(keep.into()), renormalize)
     }
 
     /// The adjacency of the edges of the graph that are kept. With `renormalize` their weights come from the degrees that
     /// are left (SGL); without, they keep the weights of the whole graph.
+    ///
+    /// # Panics
+    ///
+    /// If there are marks, but not one an edge.
     #[must_use]
     pub fn kept(&self, kept: Kept, renormalize: bool) -> Self {
+        if let Kept::Marked(marks) = &kept {
+            assert_eq!(marks.len(), self.0.graph.edges(), "marks and edges must be equally many");
+        }
         let view = View { whole: self.whole().clone(), kept, renormalize };
         Self::of(self.0.graph.clone(), self.0.weighting, Some(view))
     }
@@ -189,7 +195,8 @@ impl Adjacency {
         &self.0.graph
     }
 
-    /// The matrix. That of a view is made when it is first asked for, in O(nodes + edges), by all threads.
+    /// The matrix. That of a view is made when it is first asked for, in O(nodes + edges), by all threads; so it must not be
+    /// one of rayon's tasks that asks first.
     #[must_use]
     pub fn csr(&self) -> &Csr {
         &self.matrices().forward

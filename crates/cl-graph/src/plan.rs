@@ -68,8 +68,8 @@ pub struct Plan {
     needed: Mutex<Vec<Needed>>,
 }
 
-/// Gathers, and the rows of each layer that they need.
-type Needed = (Vec<bool>, Arc<Vec<needed::Rows>>);
+/// Gathers, and the rows of each layer that they need by which neighbours.
+type Needed = (Vec<bool>, needed::Neighbours, Arc<Vec<needed::Rows>>);
 
 impl Plan {
     /// The plan that answers a list of requests.
@@ -112,21 +112,21 @@ impl Plan {
         Self { storage, ..self }
     }
 
-    /// The rows of each layer that the chosen gathers need; see [`needed::needed`]. One backend asks, with one `matrix`.
+    /// The rows of each layer that the chosen gathers need; see [`needed::needed`].
     #[cfg_attr(not(any(feature = "flex", feature = "ndarray", feature = "cube")), allow(dead_code))]
     pub(crate) fn needed(
         &self,
         structure: &Structure,
         chosen: impl Fn(&Gather) -> bool,
-        matrix: needed::MatrixOf,
+        neighbours: needed::Neighbours,
     ) -> Arc<Vec<needed::Rows>> {
         let chosen: Vec<bool> = self.wanted.iter().map(chosen).collect();
         let mut known = self.needed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, needed)) = known.iter().find(|(of, _)| *of == chosen) {
+        if let Some((_, _, needed)) = known.iter().find(|(of, by, _)| *of == chosen && *by == neighbours) {
             return needed.clone();
         }
-        let needed = Arc::new(needed::needed(self, structure, &chosen, matrix));
-        known.push((chosen, needed.clone()));
+        let needed = Arc::new(needed::needed(self, structure, &chosen, neighbours));
+        known.push((chosen, neighbours, needed.clone()));
         needed
     }
 

@@ -15,8 +15,8 @@ use cl_core::rng::below;
 use cl_core::{Encoder, Request, Rows, StreamKey};
 use cl_graph::kernels::portable;
 use cl_graph::{
-    Adjacency, GraphBackend, GraphEncoder, GraphInput, LightGcnConfig, Noise, Normalization, Output,
-    PerLayer, Plan, Storage, Structure, propagate,
+    Adjacency, GraphBackend, GraphEncoder, GraphInput, Keep, Kept, LightGcnConfig, Noise, Normalization,
+    Output, PerLayer, Plan, Share, Storage, Structure, propagate,
 };
 use common::{Worst, bits, compiles_kernels, error, on_each_backend, random, tensor, values, with_threads};
 
@@ -32,7 +32,8 @@ fn wrap<B: GraphBackend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
-/// Whole and dropped graphs over the same nodes, renormalised or not, one for each layer, and one without any edge.
+/// Whole and dropped graphs over the same nodes, by marks and by rules, renormalised or not, one for each layer, and one
+/// without any edge.
 fn structures(key: StreamKey, users: usize, items: usize, normalization: Normalization) -> Vec<Structure> {
     let graph = Arc::new(graphs::random(key, users, items, 6));
     let whole = Adjacency::new(graph.clone(), normalization);
@@ -41,13 +42,15 @@ fn structures(key: StreamKey, users: usize, items: usize, normalization: Normali
         (0..graph.edges() as u32).map(|edge| below(key.words(edge, 0)[0], 10) < of).collect()
     };
     let base = whole.clone();
-    let marks: Vec<Vec<bool>> = (1..=4).map(|layer| keep(&format!("layer {layer}"), 8)).collect();
+    let share = move |name: &str, rate, keep| Share { key: key.child(name), rate, keep };
     vec![
         Structure::Same(whole.clone()),
         Structure::Same(whole.dropped(&keep("a", 9), true)),
-        Structure::Same(whole.dropped(&keep("b", 5), false)),
+        Structure::Same(whole.kept(Kept::Edges(share("b", 0.5, Keep::Each)), false)),
         Structure::Same(whole.dropped(&keep("none", 0), true)),
-        Structure::PerLayer(PerLayer::new(graph.nodes(), move |layer| base.dropped(&marks[layer - 1], true))),
+        Structure::PerLayer(PerLayer::new(graph.nodes(), move |layer| {
+            base.kept(Kept::Edges(share(&format!("layer {layer}"), 0.2, Keep::Floor)), true)
+        })),
     ]
 }
 

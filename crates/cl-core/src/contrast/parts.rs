@@ -151,13 +151,12 @@ impl<B: ContrastBackend> Others<B> {
         };
         let ([n, _], [m, _]) = (anchors.dims(), vectors.dims());
         let of_mask = |mask: &IdMask| -> Vec<f32> {
-            // Ids number rows of a table, which is larger than this.
-            let most = mask.anchors.iter().max().map_or(0, |&id| id as usize + 1);
+            // A key's id is the row of a table, or its own place; an anchor that no key belongs to may have any.
+            let most = mask.keys.iter().max().map_or(0, |&id| id as usize + 1);
             let mut hidden = vec![0_u32; most];
-            for &id in mask.keys.iter().filter(|&&id| (id as usize) < most) {
-                hidden[id as usize] += 1;
-            }
-            mask.anchors.iter().map(|&id| (m as u32 - hidden[id as usize]) as f32).collect()
+            mask.keys.iter().for_each(|&id| hidden[id as usize] += 1);
+            let of_id = |&id: &u32| hidden.get(id as usize).copied().unwrap_or(0);
+            mask.anchors.iter().map(|id| (m as u32 - of_id(id)) as f32).collect()
         };
         let counts = mask.as_ref().map_or_else(|| vec![m as f32; n], of_mask);
         Self { anchors, vectors, mask, counts }
@@ -198,4 +197,30 @@ pub(super) fn check_weight(weight: Schedule) -> Check {
     ensure(weight.all(|value| value >= 0.0 && value.is_finite()), "weight", || {
         format!("must be 0 or more, got {weight}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+
+    use super::super::ABSENT;
+    use super::*;
+
+    #[test]
+    fn negatives_are_the_keys_that_are_not_hidden() {
+        let rows = |n| Tensor::<Flex, 2>::ones([n, 2], &Default::default());
+        let counts = |keys| Others::new(rows(3), rows(3), keys, [7, 8, 7].into()).counts;
+        assert_eq!(counts(Keys::Own), [1.0, 2.0, 1.0]);
+        let others = |ids: &[u32], places: Option<&[u32]>, mask_own_id| Keys::Others {
+            vectors: rows(ids.len()),
+            ids: ids.into(),
+            places: places.map(Into::into),
+            mask_own_id,
+        };
+        assert_eq!(counts(others(&[7, 7, 1, 9], None, true)), [2.0, 4.0, 2.0]);
+        assert_eq!(counts(others(&[7, 7, 1, 9], None, false)), [4.0; 3]);
+        // The second anchor's positive is not among the keys.
+        assert_eq!(counts(others(&[7, 7, 1, 9], Some(&[0, ABSENT, 3]), false)), [3.0, 4.0, 3.0]);
+        assert_eq!(counts(others(&[], Some(&[ABSENT; 3]), false)), [0.0; 3]);
+    }
 }

@@ -98,7 +98,7 @@ impl<B: ContrastBackend> Backward<B, 1> for Total {
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node); // [1]
         if let [Some(x)] = ops.parents {
-            grads.register::<B>(x.id, B::float_repeat_dim(grad, 0, ops.state)); // [n]
+            grads.register::<B>(x.id, B::float_expand(grad, [ops.state].into())); // [n]
         }
     }
 }

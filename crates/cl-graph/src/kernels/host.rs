@@ -8,13 +8,13 @@ mod backward;
 
 use std::borrow::Cow;
 
-use super::needed::{Rows, reads_layer};
+use super::needed::{Neighbours, Rows, reads_layer};
 use super::noise;
 use super::product::{Operand, Plus, Write, product, product_of_rows, sum};
 use super::stored::{Bf16, Stored, give, take};
 pub(super) use backward::propagate_backward;
 
-use crate::adjacency::{Adjacency, Csr};
+use crate::adjacency::Csr;
 use crate::input::{Output, Structure};
 use crate::plan::{Gather, Pass, Plan, Storage};
 
@@ -116,7 +116,7 @@ fn propagate_stored<T: Stored>(plan: &Plan, table: &[f32], dim: usize) -> Vec<f3
     let first = Layer { place: None, rows: T::of(table) };
     let mut shared = None;
     for (index, pass) in plan.passes.iter().enumerate() {
-        let needed = plan.needed(&pass.structure, |gather| gather.pass == index, Adjacency::csr);
+        let needed = plan.needed(&pass.structure, |gather| gather.pass == index, Neighbours::Left);
         let again = plan.passes[index + 1..].iter().any(|other| other.structure.same(&pass.structure));
         if needed.len() > 1
             && matches!(needed[1], Rows::All)

@@ -8,8 +8,24 @@ use crate::adjacency::{Adjacency, Csr};
 use crate::input::{Output, Structure};
 use crate::plan::{Gather, Plan};
 
-/// The matrix of an adjacency that tells which rows a product reads.
-pub(crate) type MatrixOf = fn(&Adjacency) -> &Csr;
+/// Whose rows a product reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Neighbours {
+    /// Those of the neighbours that are left.
+    Left,
+    /// Those of all neighbours in the whole graph: a device that keeps dropped values as zeros.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    All,
+}
+
+impl Neighbours {
+    fn of(self, adjacency: &Adjacency) -> &Csr {
+        match self {
+            Self::Left => adjacency.csr(),
+            Self::All => adjacency.pattern(),
+        }
+    }
+}
 
 /// Rows of a layer.
 #[derive(Debug)]
@@ -126,9 +142,14 @@ pub(super) fn reads_layer(gather: &Gather, layer: usize) -> bool {
 /// read, and the neighbours of those that the layer above needs. Of the highest layer they are always listed; below, a layer
 /// is listed as long as its rows have less than half of the edges.
 ///
-/// Neighbours are those of `matrix`, which may have more than the adjacency itself. The gradient of a layer is zero at all
+/// The gradient of a layer is zero at all
 /// other rows.
-pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool], matrix: MatrixOf) -> Vec<Rows> {
+pub(crate) fn needed(
+    plan: &Plan,
+    structure: &Structure,
+    chosen: &[bool],
+    neighbours: Neighbours,
+) -> Vec<Rows> {
     let gathers = || plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(gather, _)| gather);
     let top = gathers().map(|gather| match gather.output {
         Output::Final => plan.layers,
@@ -138,7 +159,7 @@ pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool], matrix
     let mut needed: Vec<Rows> = (0..=top).map(|_| Rows::All).collect();
     for layer in (0..=top).rev() {
         let own = structure.layer(layer.max(1));
-        let own = matrix(&own);
+        let own = neighbours.of(&own);
         let mut marked = Marked { rows: FixedBitSet::with_capacity(plan.nodes), edges: 0, of: own };
         for gather in gathers().filter(|gather| layer > 0 && reads_layer(gather, layer)) {
             marked.all_of(&gather.rows);
@@ -146,7 +167,7 @@ pub(crate) fn needed(plan: &Plan, structure: &Structure, chosen: &[bool], matrix
         if layer < top {
             let Rows::Some(above) = &needed[layer + 1] else { break };
             let next = structure.layer(layer + 1);
-            let next = matrix(&next);
+            let next = neighbours.of(&next);
             let enough = own.columns.len() / 2;
             let columns = |&row: &u32| &next.columns[next.row(row as usize)];
             // Users stand before items. Taken from both ends in turn, rows have half of the edges long before either
@@ -191,7 +212,7 @@ mod tests {
         let structure = input.structure.clone();
         let of = |layers, rows: &[u32]| {
             let request = Request { input: input.clone(), rows: cl_core::Rows::List(rows.into()) };
-            needed(&Plan::new(layers, false, 41, &[request]), &structure, &[true], Adjacency::csr)
+            needed(&Plan::new(layers, false, 41, &[request]), &structure, &[true], Neighbours::Left)
         };
         let found = of(3, &[9]);
         assert_eq!(rows(&found[3]), Some(&[9][..]));

@@ -44,9 +44,9 @@ pub fn spmm<B: Backend>(adjacency: &Adjacency, transposed: bool, x: FloatTensor<
     let device = x.device();
     // Both are made at once: a training step needs both.
     let here = |made: &[Coordinates<B>; 2]| made[0].values.device() == device;
-    let [forward, backward] = adjacency.on_device(here, |adjacency| {
-        [adjacency.csr(), adjacency.transposed()].map(|csr| Coordinates::<B>::new(csr, &device))
-    });
+    let matrices = [adjacency.csr(), adjacency.transposed()];
+    let [forward, backward] =
+        adjacency.on_device(here, |_| matrices.map(|csr| Coordinates::<B>::new(csr, &device)));
     let matrix = if transposed { backward } else { forward };
     let out = Tensor::<B, 2>::zeros(x.shape(), &device);
     if matrix.rows.dims()[0] == 0 {

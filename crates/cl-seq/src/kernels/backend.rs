@@ -104,13 +104,15 @@ pub trait SequenceBackend: Backend {
     }
 
     /// `γ ∘ (x − mean) / √(variance + ε) + β`, mean and variance of each row; `x [n, d]`, `gamma` and `beta` `[d]` → `[n, d]`.
+    /// The variance is the mean square of what the mean leaves, as the difference of two means would be rounding alone
+    /// where a row is almost constant (burn-flex's `layer_norm` takes that).
     fn row_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        Self::layer_norm(x, gamma, Some(beta), f64::from(epsilon))
+        portable::row_norm::<Self>(x, gamma, beta, epsilon)
     }
 
     /// The gradients of [`row_norm`](Self::row_norm) for `x`, `gamma` and `beta`, given that of its output.

@@ -41,6 +41,17 @@ impl SequenceBackend for Flex {
         host::attention_backward(attention, slice(&q), slice(&k), slice(&v), slice(&grad), dim)
             .map(|of| FlexTensor::from_data(TensorData::new(of, [attention.tokens(), dim])))
     }
+
+    fn row_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, epsilon: f32) -> FlexTensor {
+        if x.dtype() != DType::F32 {
+            return portable::row_norm::<Self>(x, gamma, beta, epsilon);
+        }
+        let shape = x.layout().shape().clone();
+        let [x, gamma, beta] = [x, gamma, beta].map(contiguous);
+        let out = host_rows::norm(slice(&x), slice(&gamma), slice(&beta), epsilon);
+        FlexTensor::from_data(TensorData::new(out, shape))
+    }
+
     fn row_norm_backward(
         x: FlexTensor,
         gamma: FlexTensor,

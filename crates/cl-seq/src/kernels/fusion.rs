@@ -40,6 +40,7 @@ impl<B: FusionBackend + SequenceBackend> SequenceBackend for Fusion<B> {
         let shapes = [shape.clone(), shape.clone(), shape];
         custom::<B, 4, 3>("attend_backward", [q, k, v, grad], shapes, run)
     }
+
     fn row_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,

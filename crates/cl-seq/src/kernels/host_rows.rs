@@ -1,4 +1,4 @@
-//! What host backends do with each row: dropout, and the gradient of its normalisation.
+//! What host backends do with each row: dropout, normalisation and its gradient.
 
 use cl_core::simd;
 use rayon::prelude::*;
@@ -22,6 +22,15 @@ pub(super) fn drop_out(x: &mut [f32], dropout: &Dropout, dim: usize) {
         .collect();
     let each = |(sequence, rows)| dropout.of_sequence(sequence, rows, dim);
     sequences.into_par_iter().enumerate().with_min_len(8).for_each(each);
+}
+
+/// See [`SequenceBackend::row_norm`](super::SequenceBackend::row_norm).
+pub(super) fn norm(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
+    let chunk = CHUNK * gamma.len();
+    let mut out = vec![0.0; x.len()];
+    let chunks = out.par_chunks_mut(chunk).zip(x.par_chunks(chunk));
+    chunks.for_each(|(out, x)| rows_forward(x, gamma, beta, epsilon, out));
+    out
 }
 
 /// See [`SequenceBackend::row_norm_backward`](super::SequenceBackend::row_norm_backward).
@@ -65,16 +74,43 @@ fn sum(count: usize, f: impl Fn(usize) -> f32) -> f32 {
     lanes.iter().sum()
 }
 
+/// Mean and 1 / √(variance + ε).
+#[inline(always)]
+fn moments(x: &[f32], epsilon: f32) -> (f32, f32) {
+    let share = 1.0 / x.len() as f32;
+    let mean = sum(x.len(), |k| x[k]) * share;
+    let variance = sum(x.len(), |k| (x[k] - mean) * (x[k] - mean)) * share;
+    (mean, 1.0 / (variance + epsilon).sqrt())
+}
+
 simd! {
-    fn rows_backward(x: &[f32], gamma: &[f32], epsilon: f32, grad: &[f32], of_x: &mut [f32], of_gamma: &mut [f32], of_beta: &mut [f32]) {
+    fn rows_forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, out: &mut [f32]) {
+        let dim = gamma.len();
+        for (x, out) in x.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
+            let (mean, inverse) = moments(x, epsilon);
+            for k in 0..dim {
+                out[k] = gamma[k] * ((x[k] - mean) * inverse) + beta[k];
+            }
+        }
+    }
+}
+
+simd! {
+    fn rows_backward(
+        x: &[f32],
+        gamma: &[f32],
+        epsilon: f32,
+        grad: &[f32],
+        of_x: &mut [f32],
+        of_gamma: &mut [f32],
+        of_beta: &mut [f32],
+    ) {
         let dim = gamma.len();
         let share = 1.0 / dim as f32;
         let mut normed = vec![0.0_f32; dim];
         let mut h = vec![0.0_f32; dim];
         for ((x, grad), of_x) in x.chunks_exact(dim).zip(grad.chunks_exact(dim)).zip(of_x.chunks_exact_mut(dim)) {
-            let mean = sum(dim, |k| x[k]) * share;
-            let variance = sum(dim, |k| (x[k] - mean) * (x[k] - mean)) * share;
-            let inverse = 1.0 / (variance + epsilon).sqrt();
+            let (mean, inverse) = moments(x, epsilon);
             for k in 0..dim {
                 normed[k] = (x[k] - mean) * inverse;
                 h[k] = gamma[k] * grad[k];

@@ -55,6 +55,21 @@ where
         host::attention_backward(attention, &q, &k, &v, &grad, dim)
             .map(|of| write::<Self>(of, [attention.tokens(), dim]))
     }
+
+    fn row_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        if x.dtype() != DType::F32 {
+            return portable::row_norm::<Self>(x, gamma, beta, epsilon);
+        }
+        let shape = x.shape();
+        let [x, gamma, beta] = [x, gamma, beta].map(read::<Self>);
+        write::<Self>(host_rows::norm(&x, &gamma, &beta, epsilon), shape)
+    }
+
     fn row_norm_backward(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,

@@ -156,6 +156,30 @@ pub fn attention_backward<B: Backend>(
     [of_q, of_k, of_v].map(|x| padded.join(x))
 }
 
+/// `x̂` and 1 / √(variance + ε), `[n, d]` and `[n, 1]`.
+fn normed<B: Backend>(x: Tensor<B, 2>, epsilon: f32) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let centered = x.clone() - x.mean_dim(1);
+    let variance = (centered.clone() * centered.clone()).mean_dim(1);
+    let inverse = variance.add_scalar(epsilon).sqrt().recip();
+    (centered * inverse.clone(), inverse)
+}
+
+/// A number for each column, `[1, d]`.
+fn row<B: Backend>(numbers: FloatTensor<B>) -> Tensor<B, 2> {
+    Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(numbers)).unsqueeze()
+}
+
+/// See [`SequenceBackend::row_norm`](super::SequenceBackend::row_norm).
+pub fn row_norm<B: Backend>(
+    x: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
+    let (normed, _) = normed::<B>(float::<B>(x), epsilon);
+    (normed * row::<B>(gamma) + row::<B>(beta)).into_primitive().tensor()
+}
+
 /// See [`SequenceBackend::row_norm_backward`](super::SequenceBackend::row_norm_backward).
 pub fn row_norm_backward<B: Backend>(
     x: FloatTensor<B>,
@@ -163,13 +187,9 @@ pub fn row_norm_backward<B: Backend>(
     epsilon: f32,
     grad: FloatTensor<B>,
 ) -> [FloatTensor<B>; 3] {
-    let (x, grad) = (float::<B>(x), float::<B>(grad));
-    let gamma = Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(gamma)).unsqueeze::<2>(); // [1, d]
-    let centered = x.clone() - x.mean_dim(1);
-    let variance = (centered.clone() * centered.clone()).mean_dim(1); // [n, 1]
-    let inverse = variance.add_scalar(epsilon).sqrt().recip(); // [n, 1]
-    let normed = centered * inverse.clone();
-    let h = grad.clone() * gamma;
+    let grad = float::<B>(grad);
+    let (normed, inverse) = normed::<B>(float::<B>(x), epsilon); // [n, d], [n, 1]
+    let h = grad.clone() * row::<B>(gamma);
     let along = (h.clone() * normed.clone()).mean_dim(1); // [n, 1]
     let of_x = (h.clone() - h.mean_dim(1) - normed.clone() * along) * inverse;
     let sum = |x: Tensor<B, 2>| sum_rows::<B>(x.into_primitive().tensor());

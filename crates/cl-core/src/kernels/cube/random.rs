@@ -27,6 +27,18 @@ pub fn pcg4d(a: u32, b: u32, c: u32, d: u32) -> (u32, u32, u32, u32) {
     (x, y, z, w)
 }
 
+/// The same words, one after another.
+#[cube]
+pub fn words(a: u32, b: u32, c: u32, d: u32) -> Array<u32> {
+    let (x, y, z, w) = pcg4d(a, b, c, d);
+    let mut words = Array::<u32>::new(4usize);
+    words[0] = x;
+    words[1] = y;
+    words[2] = z;
+    words[3] = w;
+    words
+}
+
 /// [`rng::unit`](crate::rng::unit()): a number in `[0, 1)` of 24 bits.
 #[cube]
 pub fn unit(word: u32) -> f32 {

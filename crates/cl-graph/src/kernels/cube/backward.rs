@@ -14,9 +14,8 @@ use super::gather::{self, MEAN, Wanted};
 use super::operand::Operand;
 use super::product::{Matrix, Options};
 use super::work::{self, Work};
-use crate::adjacency::Adjacency;
 use crate::input::Output;
-use crate::kernels::needed::{Rows, reads_layer};
+use crate::kernels::needed::{Neighbours, Rows, reads_layer};
 use crate::plan::{Gather, Plan};
 
 /// Whether a gather's rows follow one another, so that no list is needed of them.
@@ -117,7 +116,7 @@ pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R
         }
         let of_graph = |gather: &Gather| plan.passes[gather.pass].structure.same(&pass.structure);
         // The gradient of a layer is zero but at the rows that the forward pass needs of it.
-        let needed = plan.needed(&pass.structure, of_graph, Adjacency::pattern);
+        let needed = plan.needed(&pass.structure, of_graph, Neighbours::All);
         // Layer by layer, the rows of the gradient that are there.
         let mut above: Option<(CubeTensor<R>, &Rows)> = None;
         for (layer, rows) in needed.iter().enumerate().rev() {

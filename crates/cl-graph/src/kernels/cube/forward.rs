@@ -16,7 +16,7 @@ use super::operand::Operand;
 use super::product::Options;
 use crate::adjacency::Adjacency;
 use crate::input::{Output, Structure};
-use crate::kernels::needed::Rows;
+use crate::kernels::needed::{Neighbours, Rows};
 use crate::plan::{Gather, Pass, Plan, Storage};
 
 /// `A x`, or `Aᵀ x`.
@@ -126,7 +126,7 @@ fn layers<R: CubeRuntime>(
     shared: &mut SharedFirst<R>,
 ) -> Vec<CubeTensor<R>> {
     let pass = &plan.passes[index];
-    let needed = plan.needed(&pass.structure, |gather| gather.pass == index, Adjacency::pattern);
+    let needed = plan.needed(&pass.structure, |gather| gather.pass == index, Neighbours::All);
     let is_shared = |shared: &SharedFirst<R>| {
         shared.as_ref().is_some_and(|(structure, _)| structure.same(&pass.structure))
     };

@@ -8,7 +8,7 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
 use cl_core::kernels::cube::launch::{room_for, spread};
-use cl_core::kernels::cube::random::pcg4d;
+use cl_core::kernels::cube::random::{pcg4d, words};
 use cubecl::prelude::*;
 
 use crate::kept::Share;
@@ -103,12 +103,7 @@ fn count_kernel(
     }
     let mut block = u32::cast_from(ABSOLUTE_POS);
     while block * 4u32 < count {
-        let (a, b, c, d) = pcg4d(block, 0u32, low, high);
-        let mut words = Array::<u32>::new(4usize);
-        words[0] = a;
-        words[1] = b;
-        words[2] = c;
-        words[3] = d;
+        let words = words(block, 0u32, low, high);
         #[unroll]
         for k in 0..4u32 {
             if block * 4u32 + k < count && (words[k as usize] & comptime!(above(digit))) == prefix {
@@ -164,12 +159,7 @@ fn mark_kernel(
     }
     let block = u32::cast_from(ABSOLUTE_POS);
     if block * 4u32 < count {
-        let (a, b, c, d) = pcg4d(block, 0u32, low, high);
-        let mut words = Array::<u32>::new(4usize);
-        words[0] = a;
-        words[1] = b;
-        words[2] = c;
-        words[3] = d;
+        let words = words(block, 0u32, low, high);
         #[unroll]
         for k in 0..4u32 {
             let thing = block * 4u32 + k;

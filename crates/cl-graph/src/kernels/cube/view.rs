@@ -259,7 +259,7 @@ pub(super) fn matrices<R: CubeRuntime>(view: &View, [forward, backward]: [Matrix
     let arg = |tensor: &CubeTensor<R>| tensor.clone().into_tensor_arg();
     let address = addresses(&[columns, &forward.values]);
 
-    let degrees = room_for(columns, nodes, DType::U32);
+    let degrees = room_for(columns, nodes.max(1), DType::U32);
     if view.renormalize {
         // SAFETY: values lie between the offsets of their row; each has a column and an edge, and there is a mark for it.
         unsafe {

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use super::Layer;
-use crate::adjacency::Adjacency;
 use crate::input::Output;
-use crate::kernels::needed::{Rows, Wanted, reads_layer};
+use crate::kernels::needed::{Neighbours, Rows, Wanted, reads_layer};
 use crate::kernels::product::{Plus, Write, product, product_of_rows};
 use crate::kernels::stored::{Bf16, Stored, take};
 use crate::plan::{Gather, Plan, Storage};
@@ -53,7 +52,7 @@ fn backward_stored<T: Stored>(plan: &Plan, grad: &[f32], dim: usize) -> Vec<f32>
         }
         let of_graph = |gather: &Gather| plan.passes[gather.pass].structure.same(&pass.structure);
         // The gradient of a layer is zero but at the rows that the forward pass needs of it.
-        let needed = plan.needed(&pass.structure, of_graph, Adjacency::csr);
+        let needed = plan.needed(&pass.structure, of_graph, Neighbours::Left);
         let mut above: Option<Layer<'_, T>> = None;
         for layer in (1..needed.len()).rev() {
             let reads = |gather: &Gather| of_graph(gather) && reads_layer(gather, layer);

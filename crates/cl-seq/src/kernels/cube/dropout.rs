@@ -4,7 +4,7 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cl_core::kernels::cube::lanes::like;
 use cl_core::kernels::cube::launch::{addresses, spread, upload_u32};
-use cl_core::kernels::cube::random::{pcg4d, unit};
+use cl_core::kernels::cube::random::{unit, words};
 use cubecl::prelude::*;
 
 use crate::kernels::backend::Dropout;
@@ -41,12 +41,7 @@ fn dropout_kernel(
         }
         let sequence = usize::cast_from(sequence);
         let position = u32::cast_from(row) - offsets[sequence];
-        let (a, b, c, d) = pcg4d(position, u32::cast_from(block), keys[2 * sequence], keys[2 * sequence + 1]);
-        let mut words = Array::<u32>::new(4usize);
-        words[0] = a;
-        words[1] = b;
-        words[2] = c;
-        words[3] = d;
+        let words = words(position, u32::cast_from(block), keys[2 * sequence], keys[2 * sequence + 1]);
         #[unroll]
         for k in 0..4 {
             let column = block * 4 + k;

@@ -103,6 +103,16 @@ fn norm_backward_kernel(
     }
 }
 
+/// # Panics
+///
+/// If γ or β has not one number a column.
+fn one_a_column<R: CubeRuntime, const N: usize>(x: &CubeTensor<R>, numbers: [&CubeTensor<R>; N]) {
+    let columns = x.meta.shape()[1];
+    for numbers in numbers.map(|numbers| numbers.meta.shape()[0]) {
+        assert!(numbers == columns, "rows of {columns} columns are normalised with {numbers} numbers");
+    }
+}
+
 /// See [`SequenceBackend::row_norm`](crate::SequenceBackend::row_norm); one launch.
 pub(super) fn norm<R: CubeRuntime>(
     x: CubeTensor<R>,
@@ -110,6 +120,7 @@ pub(super) fn norm<R: CubeRuntime>(
     beta: CubeTensor<R>,
     epsilon: f32,
 ) -> CubeTensor<R> {
+    one_a_column(&x, [&gamma, &beta]);
     let out = like(&x);
     let [out] = row_by_row([x], [out], |(client, cubes, cube, address), [x], [out]| {
         let [gamma, beta] = [gamma, beta].map(CubeTensor::into_tensor_arg);
@@ -119,13 +130,15 @@ pub(super) fn norm<R: CubeRuntime>(
     out
 }
 
-/// See [`SequenceBackend::row_norm_backward`](crate::SequenceBackend::row_norm_backward); four launches.
+/// See [`SequenceBackend::row_norm_backward`](crate::SequenceBackend::row_norm_backward); a
+/// launch, and two for every factor of 256 in the number of rows, with one for both in the first.
 pub(super) fn norm_backward<R: CubeRuntime>(
     x: CubeTensor<R>,
     gamma: CubeTensor<R>,
     epsilon: f32,
     grad: CubeTensor<R>,
 ) -> [CubeTensor<R>; 3] {
+    one_a_column(&x, [&gamma]);
     let rows = x.meta.shape()[0];
     let out = like(&x);
     let (means, inverses) = (room(&x, rows), room(&x, rows));
