@@ -145,6 +145,8 @@ fn failure(said: &str) -> Error {
     let end =
         ["\nBacktrace", "\\nBacktrace", ", backtrace"].iter().filter_map(|trace| said.find(trace)).min();
     let said = &said[..end.unwrap_or(said.len())];
+    // Who read something tells its story from the outside in.
+    let said = said.rsplit("Caused by:").next().unwrap_or(said).trim();
     let words = said.to_lowercase();
     let memory = ["allocate", "out of memory", "outofmemory", "out_of_memory", "buffer of size"];
     if memory.iter().any(|word| words.contains(word)) {
@@ -171,8 +173,8 @@ mod tests {
         assert_eq!(memory, "the device has not enough memory: can't allocate buffer of size: 153600000");
         assert_eq!(failure("shader").to_string(), "the device failed: shader");
         let traced =
-            failure("Error while reading data: reason: \"launch\\nBacktrace:\\n   0: main\"").to_string();
-        assert_eq!(traced, "the device failed: Error while reading data: reason: \"launch");
+            "Error while reading data: An error happened\nCaused by:\n  launch\nBacktrace:\n   0: main";
+        assert_eq!(failure(traced).to_string(), "the device failed: launch");
     }
 
     #[test]
