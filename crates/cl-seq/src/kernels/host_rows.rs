@@ -64,8 +64,8 @@ fn sum(count: usize, f: impl Fn(usize) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let whole = count / LANES * LANES;
     for first in (0..whole).step_by(LANES) {
-        for lane in 0..LANES {
-            lanes[lane] += f(first + lane);
+        for (lane, k) in lanes.iter_mut().zip(first..) {
+            *lane += f(k);
         }
     }
     for (k, lane) in (whole..count).zip(&mut lanes) {
