@@ -103,7 +103,9 @@ pub trait SequenceBackend: Backend {
         portable::attention_backward::<Self>(attention, q, k, v, grad)
     }
 
-    /// `γ ∘ (x − mean) / √(variance + ε) + β`, mean and variance of each row; `x [n, d]`, `gamma` and `beta` `[d]` → `[n, d]`.
+    /// `γ ∘ (x − mean) / √(variance + ε) + β`, mean and variance of each row; `x [n, d]`, `gamma` and `beta` `[d]` →
+    /// `[n, d]`.
+    ///
     /// The variance is the mean square of what the mean leaves, as the difference of two means would be rounding alone
     /// where a row is almost constant (burn-flex's `layer_norm` takes that).
     fn row_norm(
@@ -117,8 +119,8 @@ pub trait SequenceBackend: Backend {
 
     /// The gradients of [`row_norm`](Self::row_norm) for `x`, `gamma` and `beta`, given that of its output.
     ///
-    /// With `x̂` the normalised row and `h = γ ∘ g`: `(h − mean(h) − x̂ mean(h ∘ x̂)) / √(variance + ε)`, and the sums over rows of
-    /// `g ∘ x̂` and `g`.
+    /// With `x̂` the normalised row and `h = γ ∘ g`: `(h − mean(h) − x̂ mean(h ∘ x̂)) / √(variance + ε)`, and the sums over
+    /// rows of `g ∘ x̂` and `g`.
     fn row_norm_backward(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
