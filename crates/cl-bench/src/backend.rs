@@ -42,12 +42,6 @@ pub(crate) const BACKENDS: &[(&str, Option<&str>)] = &[
     ("cuda-on-host", Some("cuda-on-host")),
 ];
 
-/// Why the same file and seed may give other last bits on this backend from run to run; `None` where they do not. None of
-/// the backends that are here adds in an order of its own: see `docs/design.md`.
-pub(crate) fn nondeterminism(_name: &str) -> Option<&'static str> {
-    None
-}
-
 /// Whether a backend of this name is compiled in.
 #[must_use]
 pub(crate) fn is_compiled(name: &str) -> bool {
