@@ -19,10 +19,7 @@ fn device(text: &Text) -> Result<DeviceConfig, Error> {
         let Some(value) = root.get_mut().remove("device") else { return Ok(DeviceConfig::default()) };
         let span = value.span();
         match value.into_inner() {
-            DeValue::Table(table) => {
-                cl_core::registry::read(Spanned::new(span, table), DeviceConfig::validate)
-                    .map(|(config, _)| config)
-            }
+            DeValue::Table(table) => DeviceConfig::read(Spanned::new(span, table)),
             // Told again, at its place, when the whole file is read.
             _ => Ok(DeviceConfig::default()),
         }

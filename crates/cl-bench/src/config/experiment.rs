@@ -184,9 +184,7 @@ impl<B: TrainBackend> Experiment<B> {
         let (mut evaluate, _) = read(tables.take_or_empty("evaluate")?, EvaluateConfig::validate)?;
         evaluate.complete();
         keep("evaluate", to_table(&evaluate));
-        let device = tables.take_or_empty("device")?;
-        refuse_devices(&device)?;
-        let (device, _) = read(device, DeviceConfig::validate)?;
+        let device = DeviceConfig::read(tables.take_or_empty("device")?)?;
         keep("device", to_table(&device));
 
         let training = match encoder.component.kind() {
@@ -369,16 +367,6 @@ fn check_head(head: &Head) -> cl_core::registry::Check {
     cl_core::registry::ensure(head.seed < 1 << 63, "seed", || {
         format!("must be below 2^63, got {}", head.seed)
     })
-}
-
-/// Several devices are a fair wish, and are told why not.
-fn refuse_devices(device: &Spanned<DeTable<'_>>) -> Result<(), Problem> {
-    let Some((key, _)) = device.get_ref().iter().find(|(key, _)| key.get_ref() == "devices") else {
-        return Ok(());
-    };
-    let help = "the replicas of a graph encoder would each propagate over the whole graph, and gain nothing; those of a \
-                sequence encoder would see the negatives of their own part of the batch alone";
-    Err(Problem::new(key.span(), "training uses one device, the first").with_help(help))
 }
 
 /// Every key of the file is a table or a value that is known.

@@ -1,9 +1,11 @@
 //! Tables without a `type`.
 
-use cl_core::registry::{Check, ensure, nearest};
+use cl_core::registry::{Check, Problem, ensure, nearest, read};
 use cl_core::sampling::Sampling;
 use cl_eval::{Metric, Score};
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::DeTable;
 
 use crate::backend::{BACKENDS, is_compiled};
 
@@ -347,6 +349,20 @@ impl Default for DeviceConfig {
 }
 
 impl DeviceConfig {
+    /// Reads the table. Several devices are a fair wish, and are told why not.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where.
+    pub fn read(table: Spanned<DeTable<'_>>) -> Result<Self, Problem> {
+        if let Some((key, _)) = table.get_ref().iter().find(|(key, _)| key.get_ref() == "devices") {
+            let help = "the replicas of a graph encoder would each propagate over the whole graph, and gain nothing; those \
+                        of a sequence encoder would see the negatives of their own part of the batch alone";
+            return Err(Problem::new(key.span(), "training uses one device, the first").with_help(help));
+        }
+        read(table, Self::validate).map(|(config, _)| config)
+    }
+
     /// Checks that the backend is compiled in.
     ///
     /// # Errors
