@@ -8,7 +8,7 @@ use super::launch::{room, spread};
 
 /// Units of a cube.
 const UNITS: usize = 256;
-/// Numbers that a cube adds, where there are more than one cube takes alone.
+/// Numbers that a cube adds at most.
 const SHARE: usize = 16_384;
 
 /// Each cube adds `share` numbers: each unit every 256th of them, then their sums are added in halves.

@@ -130,8 +130,9 @@ pub(super) fn norm<R: CubeRuntime>(
     out
 }
 
-/// See [`SequenceBackend::row_norm_backward`](crate::SequenceBackend::row_norm_backward); a
-/// launch, and two for every factor of 256 in the number of rows, with one for both in the first.
+/// See [`SequenceBackend::row_norm_backward`](crate::SequenceBackend::row_norm_backward).
+///
+/// One launch for x and one for the sums over chunks of rows; then two, for γ and β, for every factor of 256 in the chunks.
 pub(super) fn norm_backward<R: CubeRuntime>(
     x: CubeTensor<R>,
     gamma: CubeTensor<R>,
