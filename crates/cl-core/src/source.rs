@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::{Request, Rows};
 use crate::rng::StreamKey;
+use crate::sampling::Negatives;
 use crate::views::At;
 
 /// Which side of the interactions is contrasted.
@@ -53,8 +54,8 @@ pub struct Batch {
     pub anchors: Rows,
     /// What they took, `n` rows.
     pub positives: Rows,
-    /// What they did not take, `n · k` rows, the k of an anchor together.
-    pub negatives: Rows,
+    /// What they did not take, k for each.
+    pub negatives: Negatives,
     /// Which instances of the training data the input is made of; empty where all batches have the same input (graphs).
     pub instances: Arc<[u32]>,
     /// The stream of what the encoder itself draws (dropout).
@@ -110,9 +111,6 @@ pub trait Source: Send {
     /// The batch of a step, with `negatives` sampled for each positive; a function of the position alone.
     fn batch(&mut self, at: At, negatives: usize) -> Batch;
 
-    /// ln of how likely each negative of a batch was drawn for its anchor, in their order.
-    fn log_q(&self, batch: &Batch) -> Vec<f32>;
-
     /// The unperturbed input of a batch.
     fn clean(&self, batch: &Batch) -> Self::Input;
 
@@ -121,6 +119,11 @@ pub trait Source: Send {
 
     /// The rows of all items.
     fn catalogue(&self) -> Range<u32>;
+
+    /// Whether items are rows of a table, so that to ask for all of them costs an encoder nothing.
+    fn items_are_a_table(&self) -> bool {
+        false
+    }
 
     /// The groups that a contrast of this pairing compares.
     fn groups(&self, batch: &Batch, pairing: Pairing) -> Vec<Group>;

@@ -5,11 +5,12 @@
 mod common;
 
 use burn::backend::Autodiff;
-use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 use cl_core::StreamKey;
 use cl_core::contrast::{self, Reduction, Similarity, normalize_rows};
 use cl_core::kernels::ContrastBackend;
-use cl_core::objective::{self, BprForm, L2, L2Form, L2On, Objective, Triples};
+use cl_core::objective::{self, BprForm, L2, L2Form, L2On, Objective, SampledNegatives, Triples};
 use common::{Worst, error, on_each_backend, random, tensor, values};
 
 /// Central differences in f64 with steps of 1e-5: the error of the formula is of order 1e-10, of rounding 1e-11.
@@ -316,6 +317,15 @@ fn check<B: ContrastBackend>(
     assert!(error(&found, &differences) <= worst[2].tolerance + 1e-4, "{name}: against finite differences");
 }
 
+/// Negatives as they are, or as items of a table that holds them from the last to the first.
+fn sampled<B: Backend>(rows: Tensor<B, 2>, by_id: bool) -> SampledNegatives<B> {
+    if !by_id {
+        return rows.into();
+    }
+    let ids: Tensor<B, 1, Int> = Tensor::arange(0..rows.dims()[0] as i64, &rows.device());
+    SampledNegatives::Items { table: rows.flip([0]), ids: ids.flip([0]) }
+}
+
 fn every_loss<B: ContrastBackend>(backend: &str) {
     // burn-ndarray takes the reciprocals in the gradients of log and log_sigmoid from the processor's estimate, which is
     // wrong by 2^-14 = 6e-5 at most with AVX-512, and by 1.5 · 2^-12 = 3.7e-4 with AVX2.
@@ -375,7 +385,7 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
                     config.loss(Triples {
                         anchors: t[0].clone(),
                         positives: t[1].clone(),
-                        negatives,
+                        negatives: negatives.into(),
                         catalogue: None,
                         log_q: None,
                         items: 9,
@@ -392,48 +402,76 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
             let batch = Triples {
                 anchors: t[0].clone(),
                 positives,
-                negatives,
+                negatives: negatives.into(),
                 catalogue: Some(t[1].clone()),
                 log_q: None,
                 items: 9,
             };
             Reduction::Mean.apply(objective::cross_entropy(batch))
         });
-        for k in [1, 3] {
+        for (k, by_id) in [(1, false), (3, false), (1, true), (3, true)] {
             let three = [table("a", n), table("b", n), table("c", n * k)];
             for form in [BprForm::Softplus, BprForm::BoundedSigmoid] {
                 check::<B>(
                     &mut worst,
-                    &format!("BPR {size} k {k} {form:?}"),
+                    &format!("BPR {size} k {k}, by id {by_id} {form:?}"),
                     &three,
                     &|tables| bpr(tables, form),
                     &|t| {
                         let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
                         Reduction::Mean.apply(objective::bpr(
-                            Triples { anchors, positives, negatives, catalogue: None, log_q: None, items: 9 },
+                            Triples {
+                                anchors,
+                                positives,
+                                negatives: sampled(negatives, by_id),
+                                catalogue: None,
+                                log_q: None,
+                                items: 9,
+                            },
                             form,
                         ))
                     },
                 );
             }
-            check::<B>(&mut worst, &format!("BCE {size} k {k}"), &three, &bce, &|t| {
+            check::<B>(&mut worst, &format!("BCE {size} k {k}, by id {by_id}"), &three, &bce, &|t| {
                 let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
-                let batch = Triples { anchors, positives, negatives, catalogue: None, log_q: None, items: 9 };
+                let batch = Triples {
+                    anchors,
+                    positives,
+                    negatives: sampled(negatives, by_id),
+                    catalogue: None,
+                    log_q: None,
+                    items: 9,
+                };
                 Reduction::Mean.apply(objective::bce(batch))
             });
-            check::<B>(&mut worst, &format!("gBCE {size} k {k}"), &three, &gbce, &|t| {
+            check::<B>(&mut worst, &format!("gBCE {size} k {k}, by id {by_id}"), &three, &gbce, &|t| {
                 let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
-                let batch = Triples { anchors, positives, negatives, catalogue: None, log_q: None, items: 9 };
+                let batch = Triples {
+                    anchors,
+                    positives,
+                    negatives: sampled(negatives, by_id),
+                    catalogue: None,
+                    log_q: None,
+                    items: 9,
+                };
                 Reduction::Mean.apply(objective::gbce(batch, 0.75))
             });
             for corrected in [false, true] {
-                let name = format!("sampled softmax {size} k {k}, log q {corrected}");
+                let name = format!("sampled softmax {size} k {k}, by id {by_id}, log q {corrected}");
                 check::<B>(&mut worst, &name, &three, &|tables| sampled_softmax(tables, corrected), &|t| {
                     let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
                     let q: Vec<f64> = (0..n * k).map(log_q).collect();
                     let q = tensor(&q, [n, k]);
                     let log_q = corrected.then_some(q);
-                    let batch = Triples { anchors, positives, negatives, catalogue: None, log_q, items: 9 };
+                    let batch = Triples {
+                        anchors,
+                        positives,
+                        negatives: sampled(negatives, by_id),
+                        catalogue: None,
+                        log_q,
+                        items: 9,
+                    };
                     Reduction::Mean.apply(objective::sampled_softmax(batch))
                 });
             }

@@ -55,8 +55,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let drawn = views.draw(&source.clean(&batch), at("views"));
             let ask =
                 |input: &GraphInput, rows: &_| Request { input: input.clone(), rows: Clone::clone(rows) };
-            let requests =
-                [&batch.anchors, &batch.positives, &batch.negatives].map(|rows| ask(&drawn.objective, rows));
+            let requests = [&batch.anchors, &batch.positives, &batch.negatives.rows()]
+                .map(|rows| ask(&drawn.objective, rows));
             let pairs =
                 [&batch.anchors, &batch.positives].map(|rows| [ask(&drawn.a, rows), ask(&drawn.b, rows)]);
             // One pass over the graph answers all seven requests.
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let triples = Triples {
                 anchors: next(),
                 positives: next(),
-                negatives: next(),
+                negatives: next().into(),
                 catalogue: None,
                 log_q: None,
                 items: 9,

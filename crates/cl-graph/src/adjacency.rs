@@ -1,8 +1,9 @@
 //! The normalised adjacency matrix of a graph, or of what a view leaves of it.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use cl_core::kernels::OnDevice;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +102,7 @@ struct Shared {
     weighting: Weighting,
     view: Option<View>,
     host: OnceLock<Matrices>,
-    device: Mutex<Vec<Box<dyn Any + Send + Sync>>>,
+    device: OnDevice,
 }
 
 /// What is left of a whole adjacency.
@@ -153,7 +154,7 @@ impl Adjacency {
     }
 
     fn of(graph: Arc<BipartiteGraph>, weighting: Weighting, view: Option<View>) -> Self {
-        let (host, device) = (OnceLock::new(), Mutex::default());
+        let (host, device) = (OnceLock::new(), OnDevice::default());
         Self(Arc::new(Shared { graph, weighting, view, host, device }))
     }
 
@@ -228,17 +229,7 @@ impl Adjacency {
         fits: impl Fn(&T) -> bool,
         make: impl FnOnce(&Self) -> T,
     ) -> T {
-        // A panic while the lock was held left a complete list behind: entries are pushed whole.
-        let mut cache = self.0.device.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = |entry: &'_ Box<dyn Any + Send + Sync>| {
-            entry.downcast_ref::<T>().filter(|made| fits(made)).cloned()
-        };
-        if let Some(found) = cache.iter().find_map(of_kind) {
-            return found;
-        }
-        let made = make(self);
-        cache.push(Box::new(made.clone()));
-        made
+        self.0.device.get(fits, || make(self))
     }
 }
 

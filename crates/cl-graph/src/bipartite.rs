@@ -1,5 +1,7 @@
 //! The user-item graph.
 
+use cl_core::sampling::Owners;
+
 /// Who interacted with what: an undirected graph with users on one side and items on the other, without weights.
 ///
 /// Stored as compressed sparse rows from both sides. Nodes are numbered users first: user u is node u, item i is node
@@ -122,6 +124,16 @@ impl BipartiteGraph {
     #[must_use]
     pub fn contains(&self, user: usize, item: u32) -> bool {
         self.items_of(user).binary_search(&item).is_ok()
+    }
+}
+
+impl Owners for BipartiteGraph {
+    fn owners(&self) -> usize {
+        self.users()
+    }
+
+    fn items_of(&self, owner: usize) -> &[u32] {
+        self.items_of(owner)
     }
 }
 

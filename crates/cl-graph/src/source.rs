@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cl_core::rng::permutation;
-use cl_core::sampling::{ItemSampler, Sampling};
+use cl_core::sampling::{NegativeSampler, Negatives, Sampling};
 use cl_core::source::{Batch, Group, Pairing, Past, Sides, Source, Tables};
 use cl_core::views::At;
 use cl_core::{Request, Rows, StreamKey};
@@ -67,7 +67,7 @@ pub struct GraphSource {
     batch_size: usize,
     /// Users who can be drawn, for `users`.
     active: Arc<[u32]>,
-    negatives: Option<ItemSampler>,
+    negatives: Option<NegativeSampler>,
     /// The epoch's order of edges, for `edges`.
     order: Option<(StreamKey, Vec<u32>)>,
     /// The user of each edge.
@@ -90,14 +90,11 @@ impl GraphSource {
         if graph.edges() == 0 {
             return Err(SourceError::Empty);
         }
-        let users = graph.users();
         let counts: Vec<u32> = (0..graph.items()).map(|item| graph.users_of(item).len() as u32).collect();
-        let negatives = negatives.map(|sampling| ItemSampler::new(sampling, &counts));
-        let without =
-            |sampler: &ItemSampler| sampler.without_negative((0..users).map(|user| graph.items_of(user)));
-        if let Some(user) = negatives.as_ref().and_then(without) {
-            return Err(SourceError::NoNegative { user, items: graph.items() });
-        }
+        let negatives = negatives
+            .map(|sampling| NegativeSampler::new(sampling, &counts, graph.clone()))
+            .transpose()
+            .map_err(|user| SourceError::NoNegative { user, items: graph.items() })?;
         let active =
             (0..graph.users() as u32).filter(|&user| !graph.items_of(user as usize).is_empty()).collect();
         let edge_users = (0..graph.users())
@@ -105,12 +102,6 @@ impl GraphSource {
             .collect();
         let clean = GraphInput::clean(Adjacency::new(graph.clone(), weighting));
         Ok(Self { graph, clean, sampler, batch_size, active, negatives, order: None, edge_users })
-    }
-
-    fn sampler(&self) -> &ItemSampler {
-        self.negatives
-            .as_ref()
-            .unwrap_or_else(|| panic!("negatives are asked of a source that was made without"))
     }
 
     /// The numbers of the batch's interactions within the epoch.
@@ -159,34 +150,15 @@ impl Source for GraphSource {
     fn batch(&mut self, at: At, negatives: usize) -> Batch {
         let pairs = self.pairs(at);
         let users = self.graph.users() as u32;
-        let (source, key) = (&*self, at.step_key().child("negatives"));
-        let negatives = pairs
-            .iter()
-            .enumerate()
-            .flat_map(|(row, &(user, _))| {
-                let mut rng = key.rng(row as u32);
-                let has = move |item| source.graph.contains(user as usize, item);
-                (0..negatives).map(move |_| users + source.sampler().draw_other(&mut rng, has))
-            })
-            .collect();
+        let anchors: Arc<[u32]> = pairs.iter().map(|&(user, _)| user).collect();
+        let key = at.step_key().child("negatives");
         Batch {
-            anchors: Rows::List(pairs.iter().map(|&(user, _)| user).collect()),
             positives: Rows::List(pairs.iter().map(|&(_, item)| users + item).collect()),
-            negatives: Rows::List(negatives),
+            negatives: Negatives::new(self.negatives.as_ref(), key, anchors.clone(), negatives, users),
+            anchors: Rows::List(anchors),
             instances: [].into(),
             key: at.step_key(),
         }
-    }
-
-    fn log_q(&self, batch: &Batch) -> Vec<f32> {
-        let users = self.graph.users() as u32;
-        let k = batch.negatives.len() / batch.anchors.len().max(1);
-        let rows: Vec<u32> = batch.negatives.iter().map(|row| row - users).collect();
-        let of = |(user, items): (u32, &[u32])| -> Vec<f32> {
-            let has = self.graph.items_of(user as usize);
-            self.sampler().log_probabilities(items.iter().copied(), has).collect()
-        };
-        batch.anchors.iter().zip(rows.chunks(k.max(1))).flat_map(of).collect()
     }
 
     fn clean(&self, _batch: &Batch) -> GraphInput {
@@ -278,7 +250,7 @@ mod tests {
             for epoch in 0..50 {
                 let batch = source.batch(at(epoch, 0), 3);
                 assert_eq!(batch.negatives.len(), 12);
-                for (at, negative) in batch.negatives.iter().enumerate() {
+                for (at, negative) in batch.negatives.rows().iter().enumerate() {
                     let user = batch.anchors.iter().nth(at / 3).unwrap();
                     assert!((3..7).contains(&negative));
                     assert!(!small().contains(user as usize, negative - 3), "user {user} took {negative}");
@@ -296,7 +268,7 @@ mod tests {
         let first = a.batch(at(3, 1), 1);
         let _ = b.batch(at(0, 0), 1);
         let again = b.batch(at(3, 1), 1);
-        assert_eq!((first.anchors, first.negatives), (again.anchors, again.negatives));
+        assert_eq!((first.anchors, first.negatives.items()), (again.anchors, again.negatives.items()));
     }
 
     #[test]
@@ -306,7 +278,7 @@ mod tests {
         let batch = Batch {
             anchors: list(&[2, 0, 2]),
             positives: list(&[4, 6, 4]),
-            negatives: list(&[]),
+            negatives: Negatives::default(),
             instances: [].into(),
             key: StreamKey::root(1),
         };

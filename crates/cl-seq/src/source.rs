@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use cl_core::sampling::{ItemSampler, Sampling};
+use cl_core::sampling::{NegativeSampler, Negatives, Owners, Sampling};
 use cl_core::source::{Batch, Group, Pairing, Past, Source, Tables, Targets};
 use cl_core::views::At;
 use cl_core::{Request, Rows, StreamKey};
@@ -76,18 +76,29 @@ pub struct Batching {
     pub similar_lengths: bool,
 }
 
+/// Each user's items in training.
+struct Taken(UserItems);
+
+impl Owners for Taken {
+    fn owners(&self) -> usize {
+        self.0.users()
+    }
+
+    fn items_of(&self, owner: usize) -> &[u32] {
+        self.0.of(owner)
+    }
+}
+
 /// Batches over sequences; a clone shares them. Negatives are items that the user has not in training.
 #[derive(Debug, Clone)]
 pub struct SequenceSource {
     train: Arc<Sequences>,
     whole: Arc<Sequences>,
     items: u32,
-    /// Each user's items in training, sorted.
-    taken: Arc<UserItems>,
     /// User and number of events of each instance.
     instances: Arc<[(u32, u32)]>,
     batching: Batching,
-    negatives: Option<ItemSampler>,
+    negatives: Option<NegativeSampler>,
     /// The instances of each batch of the epoch.
     order: Option<(StreamKey, Vec<Arc<[u32]>>)>,
 }
@@ -129,13 +140,12 @@ impl SequenceSource {
         }
         let mut counts = vec![0; items];
         (0..users).flat_map(|user| train.of(user)).for_each(|&item| counts[item as usize] += 1);
-        let negatives = batching.negatives.map(|sampling| ItemSampler::new(sampling, &counts));
-        let without = |sampler: &ItemSampler| sampler.without_negative((0..users).map(|user| taken.of(user)));
-        if let Some(user) = negatives.as_ref().and_then(without) {
-            return Err(SourceError::NoNegative { user, items });
-        }
-        let taken = Arc::new(taken);
-        Ok(Self { train, whole, items: items as u32, taken, instances, batching, negatives, order: None })
+        let negatives = batching
+            .negatives
+            .map(|sampling| NegativeSampler::new(sampling, &counts, Arc::new(Taken(taken))))
+            .transpose()
+            .map_err(|user| SourceError::NoNegative { user, items })?;
+        Ok(Self { train, whole, items: items as u32, instances, batching, negatives, order: None })
     }
 
     /// A batch's instance `at`: its user, what is read, and which of its states foretell which item.
@@ -159,12 +169,6 @@ impl SequenceSource {
         };
         let foretold = (first..read.len()).map(|place| (place, next[place])).collect();
         Instance { user, read: read.into(), foretold }
-    }
-
-    fn sampler(&self) -> &ItemSampler {
-        self.negatives
-            .as_ref()
-            .unwrap_or_else(|| panic!("negatives are asked of a source that was made without"))
     }
 
     /// All instances of a batch.
@@ -228,31 +232,20 @@ impl Source for SequenceSource {
         let instances = self.chosen(at);
         let first = self.items + instances.len() as u32;
         let key = at.step_key();
-        let (mut anchors, mut positives, mut sampled) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut anchors, mut positives, mut users) = (Vec::new(), Vec::new(), Vec::new());
         let mut event = 0;
         for Instance { user, read, foretold } in self.instances(&instances, key) {
-            let has = |item| self.taken.contains(user as usize, item);
             for (place, item) in foretold {
-                let mut rng = key.child("negatives").rng(positives.len() as u32);
                 anchors.push(first + event + place as u32);
                 positives.push(item);
-                sampled.extend((0..negatives).map(|_| self.sampler().draw_other(&mut rng, has)));
+                users.push(user);
             }
             event += read.len() as u32;
         }
-        let [anchors, positives, negatives] =
-            [anchors, positives, sampled].map(|rows| Rows::List(rows.into()));
+        let sampler = self.negatives.as_ref();
+        let negatives = Negatives::new(sampler, key.child("negatives"), users.into(), negatives, 0);
+        let [anchors, positives] = [anchors, positives].map(|rows| Rows::List(rows.into()));
         Batch { anchors, positives, negatives, instances, key }
-    }
-
-    fn log_q(&self, batch: &Batch) -> Vec<f32> {
-        let k = batch.negatives.len() / batch.anchors.len().max(1);
-        let mut negatives = batch.negatives.iter();
-        let of = |Instance { user, foretold, .. }: Instance<'_>| -> Vec<f32> {
-            let own: Vec<u32> = negatives.by_ref().take(k * foretold.len()).collect();
-            self.sampler().log_probabilities(own, self.taken.of(user as usize)).collect()
-        };
-        self.instances(&batch.instances, batch.key).flat_map(of).collect()
     }
 
     fn clean(&self, batch: &Batch) -> SequenceInput {
@@ -274,6 +267,10 @@ impl Source for SequenceSource {
 
     fn catalogue(&self) -> Range<u32> {
         0..self.items
+    }
+
+    fn items_are_a_table(&self) -> bool {
+        true
     }
 
     /// One group: the sequences of the batch, known by their users.
@@ -462,7 +459,7 @@ mod tests {
             // The user of each target.
             let of = (0..users.len())
                 .flat_map(|sequence| vec![users[sequence]; input.sequences.of(sequence).len()]);
-            for (user, negatives) in of.zip(batch.negatives.iter().collect::<Vec<_>>().chunks(3)) {
+            for (user, negatives) in of.zip(batch.negatives.items().chunks(3)) {
                 for &negative in negatives {
                     assert!(!source.train.of(user as usize).contains(&negative), "user {user}: {negative}");
                     seen[negative as usize] += 1;
@@ -477,7 +474,8 @@ mod tests {
         let (mut one, mut other) = (source(BATCHING), source(BATCHING));
         let _ = other.batch(at(7, 1), 2);
         let (a, b) = (one.batch(at(3, 1), 2), other.batch(at(3, 1), 2));
-        assert_eq!((a.anchors, a.negatives, a.instances), (b.anchors, b.negatives, b.instances));
+        assert_eq!(a.negatives.items(), b.negatives.items());
+        assert_eq!((a.anchors, a.instances), (b.anchors, b.instances));
         assert_eq!(
             one.clean(&one.clone().batch(at(3, 0), 1)).dropout,
             Some(at(3, 0).step_key().child("dropout"))
@@ -571,22 +569,24 @@ mod tests {
     }
 
     #[test]
-    fn negatives_by_popularity_are_as_likely_as_is_said() {
+    fn negatives_by_popularity_are_drawn_for_the_user_of_each_target() {
         let mut source = source(Batching { negatives: Some(Sampling::Popularity), ..BATCHING });
         for step in 0..2 {
             let batch = source.batch(at(0, step), 4);
             let users: Vec<u32> = source.groups(&batch, Pairing::default())[0].ids.to_vec();
             let input = source.clean(&batch);
             let of = (0..users.len())
-                .flat_map(|sequence| vec![users[sequence]; 4 * input.sequences.of(sequence).len()]);
-            let log_q = source.log_q(&batch);
-            assert_eq!(log_q.len(), batch.negatives.len());
-            for ((user, negative), found) in of.zip(batch.negatives.iter()).zip(log_q) {
-                // Events in training: two of items 2 and 8, one of 0, 1, 3 to 7, none of 9.
-                let count = |item: u32| f64::from([1, 1, 2, 1, 1, 1, 1, 1, 2, 0][item as usize]);
-                let left: f64 =
-                    (0..10).filter(|&item| !source.train.of(user as usize).contains(&item)).map(count).sum();
-                assert!((f64::from(found) - (count(negative) / left).ln()).abs() < 1e-6);
+                .flat_map(|sequence| vec![users[sequence]; input.sequences.of(sequence).len()]);
+            let draw = batch.negatives.draw().unwrap();
+            assert_eq!(draw.anchors[..], of.collect::<Vec<_>>());
+            assert_eq!((draw.each, batch.negatives.len()), (4, 4 * batch.anchors.len()));
+            // Events in training: two of items 2 and 8, one of 0, 1, 3 to 7, none of 9.
+            for (item, events) in (0..).zip([1, 1, 2, 1, 1, 1, 1, 1, 2, 0]) {
+                assert_eq!(draw.sampler.law().probability(item), f64::from(events) / 11.0);
+            }
+            for (user, negatives) in draw.anchors.iter().zip(batch.negatives.items().chunks(4)) {
+                let own = source.train.of(*user as usize);
+                assert!(negatives.iter().all(|item| *item != 9 && !own.contains(item)));
             }
         }
     }

@@ -12,6 +12,8 @@ mod graph;
 mod ranking;
 #[path = "../../../crates/cl-seq/tests/row_kernels.rs"]
 mod rows;
+#[path = "../../../crates/cl-core/tests/sampled_kernels.rs"]
+mod sampled;
 #[path = "../../../crates/cl-seq/tests/kernels.rs"]
 mod sequences;
 #[path = "../../../crates/cl-graph/tests/view_kernels.rs"]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use cl_core::contrast::Pair;
+use cl_core::kernels::draw;
 use cl_core::negatives::{Direction, Fresh};
-use cl_core::objective::{L2On, Objective, Triples};
+use cl_core::objective::{L2On, Objective, SampledNegatives, Triples};
 use cl_core::projection::ProjectionHead;
 use cl_core::source::{Batch, Group, Source};
 use cl_core::views::{At, Drawn, Views};
@@ -18,6 +19,7 @@ use super::losses::Losses;
 use super::trainer::{Adaptor, KeyEncoder};
 use crate::backend::TrainBackend;
 use crate::config::Contrasting;
+use crate::device::answers_later;
 
 /// An encoder and the head before the contrast.
 pub(super) type Model<B, E> = (E, ProjectionHead<B>);
@@ -100,9 +102,10 @@ where
     let l2 = objective.l2();
 
     let mut asked = Asked { requests: Vec::new() };
-    let triple = objective.is_active().then(|| triple(&mut asked, &drawn.objective, batch));
-    let catalogue =
-        objective.wants_catalogue().then(|| asked.ask(&drawn.objective, Rows::Range(source.catalogue())));
+    let by_id = scored_by_id(&**objective, source) && !batch.negatives.is_empty();
+    let triple = objective.is_active().then(|| Triple::ask(&mut asked, &drawn.objective, batch, by_id));
+    let catalogue = (by_id || objective.wants_catalogue())
+        .then(|| asked.ask(&drawn.objective, Rows::Range(source.catalogue())));
     let penalised = (l2.weight > 0.0 && (l2.on == L2On::LayerZero || triple.is_none())).then(|| {
         let input =
             if l2.on == L2On::LayerZero { source.layer_zero(&clean) } else { drawn.objective.clone() };
@@ -131,19 +134,20 @@ where
         }
         _ => Vec::new(),
     };
-    let n = batch.anchors.len();
     let device = answers.first().map(Tensor::device).unwrap_or_default();
     let zero = || Tensor::<B, 1>::zeros([1], &device);
 
     let of_objective = match &triple {
-        Some([anchors, positives, negatives]) => objective.loss(Triples {
-            anchors: answers[*anchors].clone(),
-            positives: answers[*positives].clone(),
-            negatives: answers[*negatives].clone(),
-            catalogue: catalogue.map(|answer| answers[answer].clone()),
-            log_q: objective.wants_log_q().then(|| log_q(source, batch, n, &device)),
-            items: source.catalogue().len(),
-        }),
+        Some(triple) => {
+            let catalogue = catalogue.map(|answer| &answers[answer]);
+            objective.loss(triple.answered(
+                &**objective,
+                batch,
+                &answers,
+                catalogue,
+                source.catalogue().len(),
+            ))
+        }
         None => zero(),
     };
     let of_contrast = match &mut method.contrast {
@@ -153,10 +157,10 @@ where
     let of_l2 = if l2.weight > 0.0 {
         let parts = match (&penalised, &triple) {
             (Some(parts), _) => parts.clone(),
-            (None, Some(triple)) => triple[..if l2.negatives { 3 } else { 2 }].to_vec(),
+            (None, Some(triple)) => triple.rows(l2.negatives),
             (None, None) => Vec::new(),
         };
-        l2.loss(parts.into_iter().map(|part| answers[part].clone()).collect(), n)
+        l2.loss(parts.into_iter().map(|part| answers[part].clone()).collect(), batch.anchors.len())
     } else {
         zero()
     };
@@ -176,27 +180,71 @@ where
     (optimizer.step(rate, model, gradients), losses, [forward_done, backward_done])
 }
 
-/// How likely each negative was drawn, `[n, k]`.
-fn log_q<B: TrainBackend, S: Source>(
-    source: &S,
-    batch: &Batch,
-    n: usize,
-    device: &B::Device,
-) -> Tensor<B, 2> {
-    let values = source.log_q(batch);
-    let k = values.len() / n.max(1);
-    Tensor::from_data(TensorData::new(values, [n, k]), device)
+/// Whether negatives are scored by their ids, without rows of their own: where items are a table, no penalty reads rows, and
+/// it pays. One negative of each anchor is as quickly gathered, unless a GPU would need the host's list for it.
+pub(super) fn scored_by_id<B: TrainBackend, S: Source>(objective: &dyn Objective<B>, source: &S) -> bool {
+    let (l2, each) = (objective.l2(), objective.negatives_per_positive());
+    let reads_rows = l2.weight > 0.0 && l2.negatives;
+    source.items_are_a_table() && !reads_rows && (each > 1 || answers_later::<B>())
 }
 
-/// Asks for users, positives and sampled negatives.
-fn triple<I: Clone>(asked: &mut Asked<I>, input: &I, batch: &Batch) -> [usize; 3] {
-    [&batch.anchors, &batch.positives, &batch.negatives].map(|rows| asked.ask(input, rows.clone()))
+/// Where the answers for the objective are.
+struct Triple {
+    anchors: usize,
+    positives: usize,
+    /// None where negatives are items of the catalogue, scored by their ids.
+    negatives: Option<usize>,
 }
 
-/// The same for a penalty, with or without negatives.
+impl Triple {
+    fn ask<I: Clone>(asked: &mut Asked<I>, input: &I, batch: &Batch, by_id: bool) -> Self {
+        Self {
+            anchors: asked.ask(input, batch.anchors.clone()),
+            positives: asked.ask(input, batch.positives.clone()),
+            negatives: (!by_id).then(|| asked.ask(input, batch.negatives.rows())),
+        }
+    }
+
+    /// The answers that are rows, with or without those of negatives.
+    fn rows(&self, negatives: bool) -> Vec<usize> {
+        let negatives = self.negatives.filter(|_| negatives);
+        [self.anchors, self.positives].into_iter().chain(negatives).collect()
+    }
+
+    fn answered<B: TrainBackend>(
+        &self,
+        objective: &dyn Objective<B>,
+        batch: &Batch,
+        answers: &[Tensor<B, 2>],
+        catalogue: Option<&Tensor<B, 2>>,
+        items: usize,
+    ) -> Triples<B> {
+        let anchors = answers[self.anchors].clone();
+        let drawn = batch.negatives.draw().filter(|_| self.negatives.is_none() || objective.wants_log_q());
+        let drawn = drawn.map(|of| (of, draw::<B>(of, &anchors.device())));
+        let log_q = drawn.as_ref().filter(|_| objective.wants_log_q());
+        let log_q = log_q.map(|(of, ids)| of.log_q(ids.clone()));
+        let negatives = match (self.negatives, drawn, catalogue) {
+            (None, Some((_, ids)), Some(table)) => SampledNegatives::Items { table: table.clone(), ids },
+            (Some(rows), ..) => answers[rows].clone().into(),
+            _ => unreachable!("what is scored by id was drawn, and the catalogue was asked for"),
+        };
+        Triples {
+            anchors,
+            positives: answers[self.positives].clone(),
+            negatives,
+            catalogue: catalogue.filter(|_| objective.wants_catalogue()).cloned(),
+            log_q,
+            items,
+        }
+    }
+}
+
+/// Asks for the rows of a penalty, with or without negatives.
 fn triple_of<I: Clone>(asked: &mut Asked<I>, input: &I, batch: &Batch, negatives: bool) -> Vec<usize> {
-    let parts = [Some(&batch.anchors), Some(&batch.positives), negatives.then_some(&batch.negatives)];
-    parts.into_iter().flatten().map(|rows| asked.ask(input, rows.clone())).collect()
+    let negatives = negatives.then(|| batch.negatives.rows());
+    let parts = [batch.anchors.clone(), batch.positives.clone()].into_iter().chain(negatives);
+    parts.map(|rows| asked.ask(input, rows)).collect()
 }
 
 /// Asks for both views of each group, and for what the negatives want besides; keys of `copy`, if there is one.

@@ -11,13 +11,14 @@ use cl_core::views::{At, Views};
 use cl_queue::MomentumEncoder;
 
 use super::checkpoint::{Checkpoints, Standing, State, stable_ids};
-use super::feed::Feed;
+use super::feed::{Feed, Wanted};
 use super::losses::{Losses, Unread};
 use super::remembered::look;
-use super::step::{Method, Model, step};
+use super::step::{Method, Model, scored_by_id, step};
 use super::{Session, Timing, Trained};
 use crate::backend::TrainBackend;
 use crate::config::{Select, Training};
+use crate::device::answers_later;
 use crate::error::Error;
 use crate::evaluate::{check_spread, selection_metrics};
 use crate::ranker::ByEmbeddings;
@@ -68,7 +69,10 @@ where
         None => ProjectionHead::identity(),
     };
     let mut method = Method { objective, contrast, rate: rule.rate() };
-    let negatives = method.objective.negatives_per_positive();
+    let wanted = Wanted {
+        negatives: method.objective.negatives_per_positive(),
+        listed: !(answers_later::<B>() && scored_by_id(&*method.objective, &source)),
+    };
     let model: Model<B, E> = stable_ids((encoder, head));
     let momentum = method.contrast.as_ref().and_then(|contrasting| contrasting.negatives.momentum());
     let mut standing = Standing {
@@ -89,7 +93,7 @@ where
         views.prepare(&source.everything());
     }
     let steps = source.steps() as u64;
-    let mut feed = Feed::new(source.clone(), key.child("batches"), state.epoch, state.step, negatives);
+    let mut feed = Feed::new(source.clone(), key.child("batches"), state.epoch, state.step, wanted);
     let limit = max_steps.unwrap_or(u64::MAX);
     let mut timing = Timing::default();
     progress.start(config.epochs as u64, steps, &state);

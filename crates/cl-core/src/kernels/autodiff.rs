@@ -5,10 +5,11 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::TensorMetadata;
-use burn::tensor::ops::FloatTensor;
+use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use super::backend::{ContrastBackend, IdMask, OptimizerBackend};
 use super::portable;
+use crate::sampling::Draw;
 
 #[derive(Debug)]
 struct RowLse;
@@ -118,6 +119,24 @@ impl<B: ContrastBackend> Backward<B, 1> for LogSigmoid {
     }
 }
 
+#[derive(Debug)]
+struct SampledScores;
+
+impl<B: ContrastBackend> Backward<B, 2> for SampledScores {
+    type State = ([FloatTensor<B>; 2], IntTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([anchors, table], ids) = ops.state;
+        let of_inputs = B::sampled_scores_backward(anchors, table, ids, grad);
+        for (parent, grad) in ops.parents.into_iter().zip(of_inputs) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, grad);
+            }
+        }
+    }
+}
+
 impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, C> {
     fn normalize_rows(rows: FloatTensor<Self>) -> FloatTensor<Self> {
         match NormalizeRows.prepare::<C>([rows.node.clone()]).compute_bound().stateful() {
@@ -182,6 +201,28 @@ impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, 
             }
             OpsKind::UnTracked(prep) => {
                 prep.finish(B::row_lse(anchors.primitive, keys.primitive, scale, mask))
+            }
+        }
+    }
+
+    fn draw(draw: &Draw, device: &Self::Device) -> IntTensor<Self> {
+        B::draw(draw, device)
+    }
+
+    fn sampled_scores(
+        anchors: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [anchors.node.clone(), table.node.clone()];
+        match SampledScores.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (anchors, table) = (anchors.primitive, table.primitive);
+                let scores = B::sampled_scores(anchors.clone(), table.clone(), ids.clone());
+                prep.finish(([anchors, table], ids), scores)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::sampled_scores(anchors.primitive, table.primitive, ids))
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
+use burn::tensor::ops::{FloatTensor, IntTensor};
 
-use super::portable;
+use super::{portable, sampled};
+use crate::sampling::Draw;
 
 /// Which keys an anchor must not see: those that carry its own id.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ impl IdMask {
 /// A row no longer than this has no direction.
 pub(crate) const SHORTEST: f32 = 1e-12;
 
-/// What every contrastive loss calls: unit rows and the streaming log-sum-exp.
+/// What losses call: unit rows, the streaming log-sum-exp, scores of sampled items.
 pub trait ContrastBackend: Backend {
     /// `rows_i / ‖rows_i‖₂`, and 0 for a row no longer than 1e-12; `[n, d]` → `[n, d]`.
     ///
@@ -128,6 +129,35 @@ pub trait ContrastBackend: Backend {
         mask: Option<IdMask>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask)
+    }
+
+    /// See [`draw`](super::draw); `[n · k]`.
+    fn draw(draw: &Draw, device: &Self::Device) -> IntTensor<Self> {
+        sampled::listed::<Self>(draw, device)
+    }
+
+    /// See [`sampled_scores`](super::sampled_scores); anchors `[n, d]`, table `[items, d]`, ids `[n · k]` → `[n, k]`. The
+    /// portable body gathers the rows.
+    fn sampled_scores(
+        anchors: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        sampled::scores::<Self>(anchors, table, ids)
+    }
+
+    /// The gradients of [`sampled_scores`](Self::sampled_scores) for anchors and table, given that of its output:
+    ///
+    /// ```text
+    /// of_anchors_i = Σ_j grad_ij table[ids_{ik + j}]    of_table_r = Σ grad_ij anchors_i over i, j with ids_{ik + j} = r
+    /// ```
+    fn sampled_scores_backward(
+        anchors: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        sampled::scores_backward::<Self>(anchors, table, ids, grad)
     }
 }
 

@@ -5,7 +5,7 @@ use burn_flex::{Flex, FlexTensor};
 
 use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
 use super::host::{self, Matrix};
-use super::portable;
+use super::{host_sampled, portable, sampled};
 
 /// The tensor's numbers in row-major order without a copy where it is contiguous.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -14,6 +14,10 @@ fn contiguous(tensor: FlexTensor) -> FlexTensor {
 
 fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice::<f32>().unwrap_or_else(|| unreachable!("made contiguous before"))
+}
+
+fn whole_numbers(tensor: &FlexTensor) -> &[i32] {
+    tensor.as_slice::<i32>().unwrap_or_else(|| unreachable!("contiguous, and of this type"))
 }
 
 fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
@@ -86,6 +90,32 @@ impl ContrastBackend for Flex {
         let a = matrix(&anchors);
         let (lse, mean) = host::row_lse_and_mean(a, matrix(&keys), scale, mask.as_ref());
         (tensor(lse, [a.rows]), tensor(mean, [a.rows, a.columns]))
+    }
+
+    fn sampled_scores(anchors: FlexTensor, table: FlexTensor, ids: FlexTensor) -> FlexTensor {
+        if anchors.dtype() != DType::F32 || ids.dtype() != DType::I32 {
+            return sampled::scores::<Self>(anchors, table, ids);
+        }
+        let [anchors, table] = [anchors, table].map(contiguous);
+        let (a, ids) = (matrix(&anchors), ids.to_contiguous());
+        let out = host_sampled::scores(a, matrix(&table), whole_numbers(&ids));
+        let k = out.len() / a.rows;
+        tensor(out, [a.rows, k])
+    }
+
+    fn sampled_scores_backward(
+        anchors: FlexTensor,
+        table: FlexTensor,
+        ids: FlexTensor,
+        grad: FlexTensor,
+    ) -> [FlexTensor; 2] {
+        if anchors.dtype() != DType::F32 || ids.dtype() != DType::I32 {
+            return sampled::scores_backward::<Self>(anchors, table, ids, grad);
+        }
+        let [anchors, table, grad] = [anchors, table, grad].map(contiguous);
+        let (a, t, ids) = (matrix(&anchors), matrix(&table), ids.to_contiguous());
+        let [of_anchors, of_table] = host_sampled::scores_backward(a, t, whole_numbers(&ids), slice(&grad));
+        [tensor(of_anchors, [a.rows, a.columns]), tensor(of_table, [t.rows, t.columns])]
     }
 }
 

@@ -5,40 +5,61 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Shape, TensorMetadata};
+use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Element, Shape, TensorMetadata};
 use burn_fusion::stream::{Operation, OperationStreams};
-use burn_fusion::{Fusion, FusionBackend, FusionRuntime};
+use burn_fusion::{Client, Fusion, FusionBackend, FusionRuntime, get_client};
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 
 use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use crate::sampling::Draw;
 
 type Handles<B> = HandleContainer<<<B as FusionBackend>::FusionRuntime as FusionRuntime>::FusionHandle>;
 
-struct Queued<B, F, const N: usize, const M: usize> {
+struct Queued<B, F> {
     tensors: CustomOpIr,
     run: F,
     backend: PhantomData<fn() -> B>,
 }
 
-impl<B, F, const N: usize, const M: usize> fmt::Debug for Queued<B, F, N, M> {
+impl<B, F> fmt::Debug for Queued<B, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.tensors.id)
     }
 }
 
-impl<B, F, const N: usize, const M: usize> Operation<B::FusionRuntime> for Queued<B, F, N, M>
+impl<B, F> Operation<B::FusionRuntime> for Queued<B, F>
 where
     B: FusionBackend,
-    F: Fn([FloatTensor<B>; N]) -> [FloatTensor<B>; M] + Send + Sync,
+    F: Fn(&CustomOpIr, &mut Handles<B>) + Send + Sync,
 {
     fn execute(&self, handles: &mut Handles<B>) {
-        let (inputs, outputs) = self.tensors.as_fixed::<N, M>();
-        let inputs = inputs.each_ref().map(|tensor| handles.get_float_tensor::<B>(tensor));
-        for (tensor, value) in outputs.iter().zip((self.run)(inputs)) {
-            handles.register_float_tensor::<B>(&tensor.id, value);
-        }
+        (self.run)(&self.tensors, handles);
     }
+}
+
+/// Queues an operation; `run` reads its inputs and leaves its outputs, which have these shapes and this type.
+fn queue<B, const M: usize>(
+    name: &'static str,
+    client: &Client<B::FusionRuntime>,
+    inputs: Vec<FloatTensor<Fusion<B>>>,
+    outputs: [Shape; M],
+    dtype: DType,
+    run: impl Fn(&CustomOpIr, &mut Handles<B>) + Send + Sync + 'static,
+) -> [FloatTensor<Fusion<B>>; M]
+where
+    B: FusionBackend,
+{
+    // The inputs tell their streams only before they are taken.
+    let streams = OperationStreams::with_inputs(inputs.iter());
+    let outputs = outputs.map(|shape| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
+    let inputs: Vec<TensorIr> = inputs.into_iter().map(|tensor| tensor.into_ir()).collect();
+    let tensors = CustomOpIr::new(name, &inputs, &outputs);
+    let operation = Queued::<B, _> { tensors: tensors.clone(), run, backend: PhantomData };
+    let outputs = client.register(streams, OperationIr::Custom(tensors), operation);
+    outputs
+        .try_into()
+        .unwrap_or_else(|outputs: Vec<_>| panic!("{name} has {} outputs, not {M}", outputs.len()))
 }
 
 /// Queues an operation of the backend below; its outputs have these shapes, and the type of the first input.
@@ -58,15 +79,42 @@ where
     B: FusionBackend,
 {
     let (client, dtype) = (inputs[0].client.clone(), inputs[0].dtype());
-    // The inputs tell their streams only before they are taken.
-    let streams = OperationStreams::with_inputs(inputs.iter());
-    let outputs = outputs.map(|shape| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
-    let tensors = CustomOpIr::new(name, &inputs.map(|tensor| tensor.into_ir()), &outputs);
-    let operation = Queued::<B, _, N, M> { tensors: tensors.clone(), run, backend: PhantomData };
-    let outputs = client.register(streams, OperationIr::Custom(tensors), operation);
-    outputs
-        .try_into()
-        .unwrap_or_else(|outputs: Vec<_>| panic!("{name} has {} outputs, not {M}", outputs.len()))
+    queue::<B, M>(name, &client, inputs.into(), outputs, dtype, move |tensors, handles| {
+        let (inputs, outputs) = tensors.as_fixed::<N, M>();
+        let inputs = inputs.each_ref().map(|tensor| handles.get_float_tensor::<B>(tensor));
+        leave::<B, M>(outputs, run(inputs), handles);
+    })
+}
+
+/// The same with whole numbers as one input more, the last.
+fn custom_with_ids<B, const N: usize, const M: usize>(
+    name: &'static str,
+    inputs: [FloatTensor<Fusion<B>>; N],
+    ids: IntTensor<Fusion<B>>,
+    outputs: [Shape; M],
+    run: impl Fn([FloatTensor<B>; N], IntTensor<B>) -> [FloatTensor<B>; M] + Send + Sync + 'static,
+) -> [FloatTensor<Fusion<B>>; M]
+where
+    B: FusionBackend,
+{
+    let (client, dtype) = (inputs[0].client.clone(), inputs[0].dtype());
+    let inputs = inputs.into_iter().chain([ids]).collect();
+    queue::<B, M>(name, &client, inputs, outputs, dtype, move |tensors, handles| {
+        let [inputs @ .., ids] = &tensors.inputs[..] else { unreachable!("ids are queued with the inputs") };
+        let ids = handles.get_int_tensor::<B>(ids);
+        let inputs = std::array::from_fn(|at| handles.get_float_tensor::<B>(&inputs[at]));
+        leave::<B, M>(&tensors.outputs, run(inputs, ids), handles);
+    })
+}
+
+fn leave<B: FusionBackend, const M: usize>(
+    tensors: &[TensorIr],
+    values: [FloatTensor<B>; M],
+    handles: &mut Handles<B>,
+) {
+    for (tensor, value) in tensors.iter().zip(values) {
+        handles.register_float_tensor::<B>(&tensor.id, value);
+    }
 }
 
 impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
@@ -165,6 +213,41 @@ impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
             B::row_lse_and_mean(anchors, keys, scale, mask.clone()).into()
         };
         custom::<B, 2, 2>("row_lse_and_mean", [anchors, keys], shapes, run).into()
+    }
+
+    fn draw(draw: &Draw, device: &Self::Device) -> IntTensor<Self> {
+        let (client, shape) = (get_client::<B>(device), Shape::new([draw.len()]));
+        let (draw, device) = (draw.clone(), device.clone());
+        let dtype = <B::IntElem as Element>::dtype();
+        let [items] = queue::<B, 1>("draw", &client, Vec::new(), [shape], dtype, move |tensors, handles| {
+            handles.register_int_tensor::<B>(&tensors.outputs[0].id, B::draw(&draw, &device));
+        });
+        items
+    }
+
+    fn sampled_scores(
+        anchors: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let n = anchors.shape()[0];
+        let shape = Shape::new([n, ids.shape()[0] / n]);
+        let run = |[anchors, table]: [FloatTensor<B>; 2], ids| [B::sampled_scores(anchors, table, ids)];
+        let [scores] = custom_with_ids::<B, 2, 1>("sampled_scores", [anchors, table], ids, [shape], run);
+        scores
+    }
+
+    fn sampled_scores_backward(
+        anchors: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        let shapes = [anchors.shape(), table.shape()];
+        let run = |[anchors, table, grad]: [FloatTensor<B>; 3], ids| {
+            B::sampled_scores_backward(anchors, table, ids, grad)
+        };
+        custom_with_ids::<B, 3, 2>("sampled_scores_backward", [anchors, table, grad], ids, shapes, run)
     }
 }
 

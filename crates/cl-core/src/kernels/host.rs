@@ -59,7 +59,7 @@ fn inverse_norm(row: &[f32]) -> f32 {
 
 /// The dot product in sixteen sums side by side, so that the order of additions is the same for every vector width.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let (a, b) = (a.chunks_exact(16), b.chunks_exact(16));
     let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();

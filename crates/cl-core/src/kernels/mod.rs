@@ -10,8 +10,13 @@ mod flex;
 #[cfg(feature = "fusion")]
 pub mod fusion;
 mod host;
+mod host_sampled;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+mod on_device;
 pub mod portable;
+mod sampled;
 
 pub use backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+pub use on_device::OnDevice;
+pub use sampled::{draw, sampled_scores};

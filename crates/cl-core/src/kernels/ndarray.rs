@@ -1,7 +1,7 @@
 //! burn-ndarray: the host kernels through `TensorData`, one copy in and one out.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
+use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{DType, TensorData, TensorMetadata};
 use burn_ndarray::{
     FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, QuantElement, SharedArray,
@@ -9,7 +9,7 @@ use burn_ndarray::{
 
 use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
 use super::host::{self, Matrix};
-use super::portable;
+use super::{host_sampled, portable, sampled};
 
 struct Host {
     data: Vec<f32>,
@@ -99,6 +99,36 @@ where
         let length = lse.len();
         (write::<Self>(lse, vec![length]), write::<Self>(mean, anchors.shape))
     }
+
+    fn sampled_scores(
+        anchors: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if anchors.dtype() != DType::F32 {
+            return sampled::scores::<Self>(anchors, table, ids);
+        }
+        let (anchors, table) = (read::<Self>(anchors), read::<Self>(table));
+        let out = host_sampled::scores(anchors.matrix(), table.matrix(), &whole_numbers::<Self>(ids));
+        let shape = vec![anchors.shape[0], out.len() / anchors.shape[0]];
+        write::<Self>(out, shape)
+    }
+
+    fn sampled_scores_backward(
+        anchors: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        if anchors.dtype() != DType::F32 {
+            return sampled::scores_backward::<Self>(anchors, table, ids, grad);
+        }
+        let [anchors, table, grad] = [anchors, table, grad].map(read::<Self>);
+        let ids = whole_numbers::<Self>(ids);
+        let [of_anchors, of_table] =
+            host_sampled::scores_backward(anchors.matrix(), table.matrix(), &ids, &grad.data);
+        [write::<Self>(of_anchors, anchors.shape), write::<Self>(of_table, table.shape)]
+    }
 }
 
 impl<E, I, Q> OptimizerBackend for NdArray<E, I, Q>
@@ -141,6 +171,13 @@ fn read<B: Backend>(tensor: FloatTensor<B>) -> Host {
     });
     let Ok(data) = data else { unreachable!("host memory can always be read") };
     Host { data, shape }
+}
+
+fn whole_numbers<B: Backend>(tensor: IntTensor<B>) -> Vec<i32> {
+    let Ok(data) = burn::tensor::read_sync(B::int_into_data(tensor)) else {
+        unreachable!("host memory can always be read")
+    };
+    data.iter::<i32>().collect()
 }
 
 fn write<B: Backend>(data: Vec<f32>, shape: Vec<usize>) -> FloatTensor<B> {

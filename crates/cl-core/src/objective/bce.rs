@@ -103,7 +103,7 @@ impl<B: ContrastBackend> Objective<B> for BceConfig {
 /// ```
 ///
 /// # Shapes
-/// - anchors, positives: `[n, d]`, negatives: `[n · k, d]` → `[n]`
+/// - anchors, positives: `[n, d]`, k negatives of each → `[n]`
 ///
 /// # Source
 /// Kang & McAuley 2018 (arXiv 1808.09781), equation 6, with one negative.

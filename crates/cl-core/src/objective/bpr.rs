@@ -116,7 +116,7 @@ impl<B: ContrastBackend> Objective<B> for BprConfig {
 /// ```
 ///
 /// # Shapes
-/// - anchors, positives: `[n, d]`, negatives: `[n · k, d]` → `[n]`
+/// - anchors, positives: `[n, d]`, k negatives of each → `[n]`
 ///
 /// # Source
 /// Rendle, Freudenthaler, Gantner & Schmidt-Thieme 2009, section 4.1 (arXiv 1205.2618).
@@ -126,10 +126,9 @@ impl<B: ContrastBackend> Objective<B> for BprConfig {
 #[track_caller]
 #[must_use]
 pub fn bpr<B: ContrastBackend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
-    let (k, anchors) = batch.repeated_anchors();
-    let [n, _] = batch.anchors.dims();
+    let negative = batch.negative_scores(); // [n, k]
+    let [n, k] = negative.dims();
     let positive = row_dot(batch.anchors, batch.positives).reshape([n, 1]); // [n, 1]
-    let negative = row_dot(anchors, batch.negatives).reshape([n, k]); // [n, k]
     let difference = positive.expand([n, k]) - negative; // [n, k]
     let floor = match form {
         BprForm::Softplus => 0.0,

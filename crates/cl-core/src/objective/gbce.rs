@@ -110,7 +110,7 @@ impl<B: ContrastBackend> Objective<B> for GbceConfig {
 /// ```
 ///
 /// # Shapes
-/// - anchors, positives: `[n, d]`, negatives: `[n · k, d]` → `[n]`
+/// - anchors, positives: `[n, d]`, k negatives of each → `[n]`
 ///
 /// # Source
 /// Petrov & Macdonald 2023 (gSASRec, arXiv 2308.07192), equations 6 and 11 and section 5.3. Its code draws negatives from all

@@ -9,8 +9,8 @@ mod l2;
 mod none;
 mod sampled_softmax;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 
 pub use alignment_uniformity::AlignmentUniformityConfig;
 pub use bce::{BceConfig, bce};
@@ -22,10 +22,30 @@ pub use none::NoneConfig;
 pub use sampled_softmax::{SampledSoftmaxConfig, sampled_softmax};
 
 use crate::contrast::row_dot;
-use crate::kernels::ContrastBackend;
+use crate::kernels::{ContrastBackend, sampled_scores};
 use crate::registry::{Check, Registry, ensure};
 use crate::sampling::Sampling;
 use crate::source::Targets;
+
+/// What anchors did not take.
+#[derive(Debug, Clone)]
+pub enum SampledNegatives<B: Backend> {
+    /// Their embeddings, `[n · k, d]`, the k of an anchor together; `[0, d]` if the objective wants none.
+    Rows(Tensor<B, 2>),
+    /// Items of a table; see [`sampled_scores`].
+    Items {
+        /// All items, `[items, d]`.
+        table: Tensor<B, 2>,
+        /// Which they are, `[n · k]`, the k of an anchor together.
+        ids: Tensor<B, 1, Int>,
+    },
+}
+
+impl<B: Backend> From<Tensor<B, 2>> for SampledNegatives<B> {
+    fn from(rows: Tensor<B, 2>) -> Self {
+        Self::Rows(rows)
+    }
+}
 
 /// Embeddings of a batch, for the objective.
 #[derive(Debug, Clone)]
@@ -34,8 +54,8 @@ pub struct Triples<B: Backend> {
     pub anchors: Tensor<B, 2>,
     /// What they took, `[n, d]`.
     pub positives: Tensor<B, 2>,
-    /// What they did not take, `[n · k, d]`, the k of an anchor together; `[0, d]` if the objective wants none.
-    pub negatives: Tensor<B, 2>,
+    /// What they did not take, k for each.
+    pub negatives: SampledNegatives<B>,
     /// All items, `[items, d]`, if the objective wants them.
     pub catalogue: Option<Tensor<B, 2>>,
     /// ln q of each negative, how likely it was drawn, `[n, k]`, if the objective wants it.
@@ -45,38 +65,29 @@ pub struct Triples<B: Backend> {
 }
 
 impl<B: ContrastBackend> Triples<B> {
-    /// k, and each anchor k times, `[n · k, d]`, so that its rows stand beside the negatives.
+    /// The scores of the negatives, `[n, k]`; of many of them without repeating the anchors in memory.
     ///
     /// # Panics
     ///
     /// If the number of negatives is not a multiple of the number of anchors.
     #[track_caller]
-    pub(super) fn repeated_anchors(&self) -> (usize, Tensor<B, 2>) {
-        let ([n, d], [negatives, _]) = (self.anchors.dims(), self.negatives.dims());
-        assert!(
-            negatives >= n && negatives % n == 0,
-            "{negatives} negatives are not a multiple of {n} anchors"
-        );
-        let k = negatives / n;
-        (k, self.anchors.clone().reshape([n, 1, d]).expand([n, k, d]).reshape([n * k, d]))
-    }
-
-    /// The scores of the negatives, `[n, k]`; of many of them without repeating the anchors in memory.
-    ///
-    /// # Panics
-    ///
-    /// As [`repeated_anchors`](Self::repeated_anchors).
-    #[track_caller]
     pub(super) fn negative_scores(&self) -> Tensor<B, 2> {
-        let ([n, d], [negatives, _]) = (self.anchors.dims(), self.negatives.dims());
-        if negatives <= n {
-            let (k, anchors) = self.repeated_anchors();
-            return row_dot(anchors, self.negatives.clone()).reshape([n, k]);
+        let (anchors, [n, d]) = (self.anchors.clone(), self.anchors.dims());
+        match self.negatives.clone() {
+            SampledNegatives::Items { table, ids } => sampled_scores(anchors, table, ids),
+            SampledNegatives::Rows(rows) => {
+                let [negatives, _] = rows.dims();
+                assert!(
+                    negatives >= n && negatives % n == 0,
+                    "{negatives} negatives are not a multiple of {n} anchors"
+                );
+                if negatives == n {
+                    return row_dot(anchors, rows).reshape([n, 1]);
+                }
+                let k = negatives / n;
+                rows.reshape([n, k, d]).matmul(anchors.reshape([n, d, 1])).reshape([n, k])
+            }
         }
-        assert_eq!(negatives % n, 0, "{negatives} negatives are not a multiple of {n} anchors");
-        let k = negatives / n;
-        let anchors = self.anchors.clone().reshape([n, d, 1]);
-        self.negatives.clone().reshape([n, k, d]).matmul(anchors).reshape([n, k])
     }
 }
 

@@ -113,7 +113,7 @@ impl<B: ContrastBackend> Objective<B> for SampledSoftmaxConfig {
 /// items which the user has not. Without `log_q` nothing is taken off.
 ///
 /// # Shapes
-/// - anchors, positives: `[n, d]`, negatives: `[n · k, d]`, log_q: `[n, k]` → `[n]`
+/// - anchors, positives: `[n, d]`, k negatives of each, log_q: `[n, k]` → `[n]`
 ///
 /// # Source
 /// Bengio & Senécal 2008, "Adaptive importance sampling to accelerate training of a neural probabilistic language model",

@@ -65,7 +65,14 @@ fn bpr_in_both_forms<B: ContrastBackend>(backend: &str) {
         };
         let leaves = input.leaves::<B>();
         let [anchors, positives, negatives] = leaves.clone();
-        let batch = Triples { anchors, positives, negatives, catalogue: None, log_q: None, items: 9 };
+        let batch = Triples {
+            anchors,
+            positives,
+            negatives: negatives.into(),
+            catalogue: None,
+            log_q: None,
+            items: 9,
+        };
         worst.check(&values(bpr(batch.clone(), form)), &case.row_losses, &format!("{name}, rows"));
         let loss = config.loss(batch);
         let grads = loss.backward();

@@ -127,7 +127,7 @@ fn alignment_uniformity<B: ContrastBackend>(backend: &str) {
                     config.loss(Triples {
                         anchors,
                         positives,
-                        negatives,
+                        negatives: negatives.into(),
                         catalogue: None,
                         log_q: None,
                         items: 9,

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous_aligned;
-use burn_cubecl::ops::numeric::empty_device_dtype;
+use burn_cubecl::ops::numeric::{empty_device_dtype, zeros_client};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
@@ -24,6 +24,12 @@ pub fn room_for<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: usize, dtype: D
 #[must_use]
 pub fn room<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: usize) -> CubeTensor<R> {
     room_for(beside, numbers, beside.dtype)
+}
+
+/// Room for so many whole numbers, at least one, that are zero.
+#[must_use]
+pub fn zeros_u32<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: usize) -> CubeTensor<R> {
+    zeros_client(beside.client.clone(), beside.device.clone(), Shape::new([numbers.max(1)]), DType::U32)
 }
 
 /// The width of addresses that all these tensors need.

@@ -1,27 +1,34 @@
 //! Kernels for GPU backends of CubeCL (CUDA, WebGPU). f32 alone, and contrasts of rows up to 256 wide;
 //! the rest takes the portable body.
 //!
-//! No atomic is used, and how work is divided depends on shapes alone: the same inputs give the same bits on one device.
+//! No atomic is used but to count, and how work is divided depends on shapes alone: the same inputs give the same bits on one
+//! device.
 //! They are tested on Vulkan in software and as CUDA on the host; on an NVIDIA GPU they have not been run.
 
+mod draw;
 mod elementwise;
 mod gradient;
 pub mod lanes;
 pub mod launch;
+mod order;
 pub mod random;
 mod row_lse;
 mod rows;
+mod sampled;
 pub mod tile;
 mod total;
 
+use burn::tensor::ops::FloatTensorOps;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 
 use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
-use super::portable;
+use super::{portable, sampled as portable_sampled};
 use launch::rows_in_memory;
 use row_lse::Ids;
+
+use crate::sampling::Draw;
 
 /// Ids on the device.
 fn upload<R, F, I, BT>(mask: Option<&IdMask>, device: &R::Device) -> Ids<R>
@@ -165,6 +172,40 @@ where
             Tensor::<Self, 1>::ones([anchors.meta.shape()[0]], &anchors.device).into_primitive().tensor();
         let mean = gradient::mean(&anchors, &keys, &lse, &ones, &ids, scale);
         (lse, mean)
+    }
+
+    fn draw(draw: &Draw, device: &R::Device) -> CubeTensor<R> {
+        match draw::range(draw) {
+            Some(range) if I::dtype() == DType::I32 && !draw.is_empty() => {
+                // A launch is beside something that lies there.
+                let beside = Tensor::<Self, 1>::empty([1], device).into_primitive().tensor();
+                draw::draw(draw, range, &beside)
+            }
+            _ => portable_sampled::listed::<Self>(draw, device),
+        }
+    }
+
+    fn sampled_scores(anchors: CubeTensor<R>, table: CubeTensor<R>, ids: CubeTensor<R>) -> CubeTensor<R> {
+        if !takes(&[&anchors, &table]) || ids.dtype != DType::I32 || ids.meta.shape()[0] == 0 {
+            return portable_sampled::scores::<Self>(anchors, table, ids);
+        }
+        let [anchors, table, ids] = [anchors, table, ids].map(rows_in_memory);
+        let (n, count) = (anchors.meta.shape()[0], ids.meta.shape()[0]);
+        Self::float_reshape(sampled::scores(&anchors, &table, &ids), [n, count / n].into())
+    }
+
+    fn sampled_scores_backward(
+        anchors: CubeTensor<R>,
+        table: CubeTensor<R>,
+        ids: CubeTensor<R>,
+        grad: CubeTensor<R>,
+    ) -> [CubeTensor<R>; 2] {
+        if !takes(&[&anchors, &table, &grad]) || ids.dtype != DType::I32 {
+            return portable_sampled::scores_backward::<Self>(anchors, table, ids, grad);
+        }
+        let grad = Self::float_reshape(grad, [ids.meta.shape()[0]].into());
+        let [anchors, table, ids, grad] = [anchors, table, ids, grad].map(rows_in_memory);
+        sampled::scores_backward(&anchors, &table, &ids, &grad)
     }
 }
 

@@ -44,3 +44,11 @@ pub fn words(a: u32, b: u32, c: u32, d: u32) -> Array<u32> {
 pub fn unit(word: u32) -> f32 {
     f32::cast_from(word >> 8u32) * f32::new(1.0 / 16_777_216.0)
 }
+
+/// Word `at` of those that a generator of row `row` gives; see [`StreamKey::rng`](crate::StreamKey::rng).
+#[cube]
+pub fn word(row: u32, at: u32, low: u32, high: u32) -> u32 {
+    let (a, b, c, d) = pcg4d(row, at / 4u32, low, high);
+    let of_four = at % 4u32;
+    select(of_four < 2u32, select(of_four == 0u32, a, b), select(of_four == 2u32, c, d))
+}

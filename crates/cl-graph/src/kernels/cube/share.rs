@@ -3,11 +3,10 @@
 //! Of an exact number those with the smallest words are kept. The largest of these words is found digit by digit, from
 //! counts of the words that begin as it does; words are computed anew each time, which takes less than to read them.
 
-use burn::tensor::{DType, Shape};
+use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
-use cl_core::kernels::cube::launch::{room_for, spread};
+use cl_core::kernels::cube::launch::{room_for, spread, zeros_u32};
 use cl_core::kernels::cube::random::{pcg4d, words};
 use cubecl::prelude::*;
 
@@ -179,11 +178,6 @@ fn mark_kernel(
     }
 }
 
-/// Room for whole numbers that are zero.
-pub(super) fn zeros<R: CubeRuntime>(like: &CubeTensor<R>, numbers: usize) -> CubeTensor<R> {
-    zeros_client(like.client.clone(), like.device.clone(), Shape::new([numbers.max(1)]), DType::U32)
-}
-
 /// Marks a share of `count` things, from place `first` on.
 pub(super) fn mark<R: CubeRuntime>(share: &Share, count: usize, marks: &CubeTensor<R>, first: usize) {
     if count == 0 {
@@ -223,11 +217,11 @@ pub(super) fn mark<R: CubeRuntime>(share: &Share, count: usize, marks: &CubeTens
             write(&nothing(), &nothing(), all_or_none(kept == count), false);
         }
         Some(kept) => {
-            let known = zeros(marks, 4);
+            let known = zeros_u32(marks, 4);
             let mut before = nothing();
             let cubes = blocks.div_ceil(UNITS).min(COUNTING);
             for digit in 0..3 {
-                let bins = zeros(marks, BINS);
+                let bins = zeros_u32(marks, BINS);
                 // SAFETY: digits are below the number of bins; there are four known numbers.
                 unsafe {
                     count_kernel::launch_unchecked(

@@ -4,12 +4,12 @@
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
-use cl_core::kernels::cube::launch::{addresses, room_for, spread, upload_u32};
-use cl_core::kernels::cube::random::pcg4d;
+use cl_core::kernels::cube::launch::{addresses, room_for, spread, upload_u32, zeros_u32};
+use cl_core::kernels::cube::random::word;
 use cubecl::prelude::*;
 
 use super::product::Matrix;
-use super::share::{mark, zeros};
+use super::share::mark;
 use crate::adjacency::{Adjacency, Normalization, View};
 use crate::kept::Kept;
 
@@ -149,9 +149,7 @@ fn walk_kernel(
         let mut node = start;
         let mut step = 0u32;
         while step < length {
-            let (a, b, c, d) = pcg4d(start, step / 4u32, low, high);
-            let of_four = step % 4u32;
-            let word = select(of_four < 2u32, select(of_four == 0u32, a, b), select(of_four == 2u32, c, d));
+            let word = word(start, step, low, high);
             let mut first = offsets[usize::cast_from(node)];
             let mut end = offsets[usize::cast_from(node + 1u32)];
             if comptime!(self_loops) {
@@ -221,7 +219,7 @@ fn marks<R: CubeRuntime>(view: &View, pattern: &Pattern<R>, columns: &CubeTensor
         }
         Kept::Walks { key, length } => {
             const WALKS: usize = 256;
-            let marks = zeros(columns, graph.edges());
+            let marks = zeros_u32(columns, graph.edges());
             let [low, high] = key.halves();
             // SAFETY: a walk goes from node to node along the values of the matrix, each of which has an edge.
             unsafe {

@@ -1,9 +1,13 @@
 //! Which items are drawn as negatives, and how likely.
 
+mod negatives;
+
 use std::sync::Arc;
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+
+pub use negatives::{Draw, NegativeSampler, Negatives, Owners};
 
 /// The law from which negatives are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -34,6 +38,24 @@ impl ItemSampler {
         };
         let events_to = (sampling == Sampling::Popularity).then(|| counts.iter().scan(0, sum).collect());
         Self { items: counts.len() as u32, events_to }
+    }
+
+    /// The law.
+    #[must_use]
+    pub fn sampling(&self) -> Sampling {
+        if self.events_to.is_some() { Sampling::Popularity } else { Sampling::Uniform }
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn items(&self) -> u32 {
+        self.items
+    }
+
+    /// How many events items 0 to i have together, of `popularity`.
+    #[must_use]
+    pub fn events_to(&self) -> Option<&[u64]> {
+        self.events_to.as_deref()
     }
 
     /// An item.
@@ -89,17 +111,6 @@ impl ItemSampler {
             }
         }
     }
-
-    /// ln of how likely [`draw_other`](Self::draw_other) gives each of these items to a user who has others: q over the
-    /// share of all that the user has not.
-    pub fn log_probabilities<'a>(
-        &'a self,
-        items: impl IntoIterator<Item = u32> + 'a,
-        has: &[u32],
-    ) -> impl Iterator<Item = f32> + 'a {
-        let taken: f64 = has.iter().map(|&item| self.probability(item)).sum();
-        items.into_iter().map(move |item| (self.probability(item) / (1.0 - taken)).ln() as f32)
-    }
 }
 
 #[cfg(test)]
@@ -138,8 +149,9 @@ mod tests {
         for _ in 0..60_000 {
             drawn[sampler.draw_other(&mut rng, |item| has.contains(&item)) as usize] += 1;
         }
-        for (item, log) in [1, 2, 5].into_iter().zip(sampler.log_probabilities([1, 2, 5], &has)) {
-            let expected = 60_000.0 * f64::from(log).exp();
+        let left = 1.0 - has.map(|item| sampler.probability(item)).iter().sum::<f64>();
+        for item in [1, 2, 5] {
+            let expected = 60_000.0 * sampler.probability(item as u32) / left;
             assert!((f64::from(drawn[item]) - expected).abs() < 620.0, "{drawn:?}");
         }
         assert_eq!((drawn[0], drawn[3], drawn[4]), (0, 0, 0));
