@@ -40,7 +40,7 @@ const MODELS: [(&str, &str); 14] = [
     ),
     (
         "gru4rec",
-        "[encoder]\ntype = 'gru4rec'\ndim = 16\nhidden = 24\n[objective]\ntype = 'gbce'\nnegatives_per_positive = 8\n\
+        "[encoder]\ntype = 'gru4rec'\ndim = 40\nhidden = 24\n[objective]\ntype = 'gbce'\nnegatives_per_positive = 8\n\
          [contrast]\ntype = 'nt_xent'\n[views]\ntype = 'one_of'\n",
     ),
     (

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::{Request, Rows};
 use crate::rng::StreamKey;
-use crate::sampling::Negatives;
+use crate::sampling::BatchNegatives;
 use crate::views::At;
 
 /// Which side of the interactions is contrasted.
@@ -55,7 +55,7 @@ pub struct Batch {
     /// What they took, `n` rows.
     pub positives: Rows,
     /// What they did not take, k for each.
-    pub negatives: Negatives,
+    pub negatives: BatchNegatives,
     /// Which instances of the training data the input is made of; empty where all batches have the same input (graphs).
     pub instances: Arc<[u32]>,
     /// The stream of what the encoder itself draws (dropout).
@@ -120,7 +120,7 @@ pub trait Source: Send {
     /// The rows of all items.
     fn catalogue(&self) -> Range<u32>;
 
-    /// Whether items are rows of a table, so that to ask for all of them costs an encoder nothing.
+    /// Whether items are rows of a table that no pass is needed for, so that all of them may be asked for.
     fn items_are_a_table(&self) -> bool {
         false
     }

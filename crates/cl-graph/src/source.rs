@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cl_core::rng::permutation;
-use cl_core::sampling::{NegativeSampler, Negatives, Sampling};
+use cl_core::sampling::{BatchNegatives, NegativeSampler, Sampling};
 use cl_core::source::{Batch, Group, Pairing, Past, Sides, Source, Tables};
 use cl_core::views::At;
 use cl_core::{Request, Rows, StreamKey};
@@ -154,7 +154,7 @@ impl Source for GraphSource {
         let key = at.step_key().child("negatives");
         Batch {
             positives: Rows::List(pairs.iter().map(|&(_, item)| users + item).collect()),
-            negatives: Negatives::new(self.negatives.as_ref(), key, anchors.clone(), negatives, users),
+            negatives: BatchNegatives::new(self.negatives.as_ref(), key, anchors.clone(), negatives, users),
             anchors: Rows::List(anchors),
             instances: [].into(),
             key: at.step_key(),
@@ -278,7 +278,7 @@ mod tests {
         let batch = Batch {
             anchors: list(&[2, 0, 2]),
             positives: list(&[4, 6, 4]),
-            negatives: Negatives::default(),
+            negatives: BatchNegatives::default(),
             instances: [].into(),
             key: StreamKey::root(1),
         };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use cl_core::sampling::{NegativeSampler, Negatives, Owners, Sampling};
+use cl_core::sampling::{BatchNegatives, NegativeSampler, Owners, Sampling};
 use cl_core::source::{Batch, Group, Pairing, Past, Source, Tables, Targets};
 use cl_core::views::At;
 use cl_core::{Request, Rows, StreamKey};
@@ -243,7 +243,7 @@ impl Source for SequenceSource {
             event += read.len() as u32;
         }
         let sampler = self.negatives.as_ref();
-        let negatives = Negatives::new(sampler, key.child("negatives"), users.into(), negatives, 0);
+        let negatives = BatchNegatives::new(sampler, key.child("negatives"), users.into(), negatives, 0);
         let [anchors, positives] = [anchors, positives].map(|rows| Rows::List(rows.into()));
         Batch { anchors, positives, negatives, instances, key }
     }
@@ -578,13 +578,13 @@ mod tests {
             let of = (0..users.len())
                 .flat_map(|sequence| vec![users[sequence]; input.sequences.of(sequence).len()]);
             let draw = batch.negatives.draw().unwrap();
-            assert_eq!(draw.anchors[..], of.collect::<Vec<_>>());
-            assert_eq!((draw.each, batch.negatives.len()), (4, 4 * batch.anchors.len()));
+            assert_eq!(draw.owners(), of.collect::<Vec<_>>());
+            assert_eq!((draw.each(), batch.negatives.len()), (4, 4 * batch.anchors.len()));
             // Events in training: two of items 2 and 8, one of 0, 1, 3 to 7, none of 9.
             for (item, events) in (0..).zip([1, 1, 2, 1, 1, 1, 1, 1, 2, 0]) {
-                assert_eq!(draw.sampler.law().probability(item), f64::from(events) / 11.0);
+                assert_eq!(draw.sampler().law().probability(item), f64::from(events) / 11.0);
             }
-            for (user, negatives) in draw.anchors.iter().zip(batch.negatives.items().chunks(4)) {
+            for (user, negatives) in draw.owners().iter().zip(batch.negatives.items().chunks(4)) {
                 let own = source.train.of(*user as usize);
                 assert!(negatives.iter().all(|item| *item != 9 && !own.contains(item)));
             }

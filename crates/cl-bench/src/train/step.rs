@@ -220,12 +220,11 @@ impl Triple {
         items: usize,
     ) -> Triples<B> {
         let anchors = answers[self.anchors].clone();
-        let drawn = batch.negatives.draw().filter(|_| self.negatives.is_none() || objective.wants_log_q());
-        let drawn = drawn.map(|of| (of, draw::<B>(of, &anchors.device())));
-        let log_q = drawn.as_ref().filter(|_| objective.wants_log_q());
-        let log_q = log_q.map(|(of, ids)| of.log_q(ids.clone()));
-        let negatives = match (self.negatives, drawn, catalogue) {
-            (None, Some((_, ids)), Some(table)) => SampledNegatives::Items { table: table.clone(), ids },
+        let (draws, device) = (batch.negatives.draw(), anchors.device());
+        let ids = draws.filter(|_| self.negatives.is_none()).map(|draws| draw::<B>(draws, &device));
+        let log_q = draws.filter(|_| objective.wants_log_q()).map(|draws| draws.log_q(ids.clone(), &device));
+        let negatives = match (self.negatives, ids, catalogue) {
+            (None, Some(ids), Some(table)) => SampledNegatives::Items { table: table.clone(), ids },
             (Some(rows), ..) => answers[rows].clone().into(),
             _ => unreachable!("what is scored by id was drawn, and the catalogue was asked for"),
         };

@@ -181,3 +181,30 @@ fn batches_of_one_row_train() {
         assert!(loss.is_finite(), "{loss}");
     }
 }
+
+/// Negatives are scored by their ids, or gathered as rows where the penalty reads them; one that weighs nothing tells both
+/// ways apart.
+#[test]
+fn negatives_by_id_and_as_rows_are_the_same_training() {
+    let popularity = "sampling = 'popularity'\n";
+    for (objective, more) in [("bpr", ""), ("bce", ""), ("gbce", ""), ("sampled_softmax", popularity)] {
+        let place = Place::new();
+        let losses = [("by_id", "0.0"), ("rows", "1e-30")].map(|(out, l2)| {
+            let text = format!(
+                "name = 'two'\n[data]\nsynthetic = {{ users = 120, items = 90, interactions = 1500 }}\n\
+                 [split]\ntype = 'leave_one_out'\n[encoder]\ntype = 'sas_rec'\ndim = 20\nheads = 1\nmax_length = 8\n\
+                 [objective]\ntype = '{objective}'\nnegatives_per_positive = 3\nl2 = {l2}\n{more}\
+                 [train]\nepochs = 2\nbatch_size = 30\n"
+            );
+            let file = place.file("my.toml", &text);
+            succeed(place.run(&file, out).arg("--quiet"));
+            let loss = |line: &serde_json::Value| line["loss"]["objective"].as_f64().unwrap();
+            log(&place.path(out), "metrics.jsonl").iter().map(loss).collect::<Vec<_>>()
+        });
+        let [by_id, rows] = losses;
+        assert_eq!((by_id.len(), rows.len()), (2, 2));
+        for (by_id, rows) in by_id.iter().zip(&rows) {
+            assert!((by_id - rows).abs() < 2e-6 * rows, "{objective}: {by_id} by id, {rows} as rows");
+        }
+    }
+}

@@ -7,8 +7,7 @@ use crate::simd;
 
 /// Anchors that one thread takes at once, if each has one id.
 const AT_ONCE: usize = 1024;
-/// Columns of the table's gradient that one thread adds up, a cache line: each number is added in the order of the ids,
-/// however many threads there are.
+/// Columns of the table's gradient that one thread adds up, a cache line.
 const STRIPE: usize = 16;
 
 /// Anchors that one thread takes at once.
@@ -40,25 +39,34 @@ simd! {
     }
 }
 
+/// Some columns of some rows of the table.
+#[derive(Clone, Copy)]
+struct Block {
+    row: usize,
+    rows: usize,
+    column: usize,
+    columns: usize,
+}
+
 simd! {
-    /// Adds one stripe of each anchor to those of its ids; `out` holds the stripe of all rows of the table, one after another.
-    fn add_stripe(anchors: &[f32], ids: &[i32], grads: &[f32], out: &mut [f32], d: usize, k: usize, start: usize) {
-        let width = STRIPE.min(d - start);
-        let rows = ids.chunks_exact(k).zip(grads.chunks_exact(k));
-        for (anchor, (ids, grads)) in anchors.chunks_exact(d).zip(rows) {
-            if width == STRIPE {
-                let mut own = [0.0; STRIPE];
-                own.copy_from_slice(&anchor[start..start + STRIPE]);
-                for (id, grad) in ids.iter().zip(grads) {
-                    let out = &mut out[*id as usize * STRIPE..][..STRIPE];
-                    for lane in 0..STRIPE {
-                        out[lane] += *grad * own[lane];
-                    }
+    /// Adds the block's columns of each anchor to the rows of its ids, `out` being the block, row after row.
+    fn add_block(anchors: &[f32], ids: &[i32], grads: &[f32], out: &mut [f32], d: usize, k: usize, block: Block) {
+        let Block { row, rows, column, columns } = block;
+        let own = ids.chunks_exact(k).zip(grads.chunks_exact(k));
+        for (anchor, (ids, grads)) in anchors.chunks_exact(d).zip(own) {
+            let anchor = &anchor[column..column + columns];
+            for (id, grad) in ids.iter().zip(grads) {
+                let at = (*id as usize).wrapping_sub(row);
+                if at >= rows {
+                    continue;
                 }
-            } else {
-                for (id, grad) in ids.iter().zip(grads) {
-                    let out = &mut out[*id as usize * STRIPE..][..width];
-                    for (out, value) in out.iter_mut().zip(&anchor[start..]) {
+                let out = &mut out[at * columns..][..columns];
+                if columns == STRIPE {
+                    for lane in 0..STRIPE {
+                        out[lane] += *grad * anchor[lane];
+                    }
+                } else {
+                    for (out, value) in out.iter_mut().zip(anchor) {
                         *out += *grad * *value;
                     }
                 }
@@ -96,18 +104,29 @@ pub(super) fn scores_backward(
     let each = |(out, (ids, grads)): (&mut [f32], _)| sums_of(table.data, ids, grads, out, d, k);
     of_anchors.par_chunks_mut(share(k) * d).zip(given).for_each(each);
 
-    let stripes: Vec<Vec<f32>> = (0..d.div_ceil(STRIPE))
-        .into_par_iter()
-        .map(|stripe| {
-            let mut out = vec![0.0; table.rows * STRIPE];
-            add_stripe(anchors.data, ids, grads, &mut out, d, k, stripe * STRIPE);
-            out
-        })
-        .collect();
-    of_table.par_chunks_mut(d).enumerate().with_min_len(AT_ONCE).for_each(|(row, out)| {
-        for (stripe, out) in stripes.iter().zip(out.chunks_mut(STRIPE)) {
-            out.copy_from_slice(&stripe[row * STRIPE..][..out.len()]);
-        }
+    // Each number is added in the order of the ids, so that it does not matter how many blocks there are.
+    let stripes = d.div_ceil(STRIPE);
+    let rows = table.rows.div_ceil(rayon::current_num_threads().div_ceil(stripes)).max(1);
+    let block = |row: usize, stripe: usize| {
+        let column = stripe * STRIPE;
+        Block { row, rows: rows.min(table.rows - row), column, columns: STRIPE.min(d - column) }
+    };
+    let blocks = of_table.par_chunks_mut(rows * d).enumerate();
+    blocks.for_each(|(at, of_table)| {
+        let made: Vec<Vec<f32>> = (0..stripes)
+            .into_par_iter()
+            .map(|stripe| {
+                let block = block(at * rows, stripe);
+                let mut out = vec![0.0; block.rows * block.columns];
+                add_block(anchors.data, ids, grads, &mut out, d, k, block);
+                out
+            })
+            .collect();
+        of_table.par_chunks_mut(d).enumerate().with_min_len(AT_ONCE).for_each(|(row, out)| {
+            for (stripe, out) in made.iter().zip(out.chunks_mut(STRIPE)) {
+                out.copy_from_slice(&stripe[row * out.len()..][..out.len()]);
+            }
+        });
     });
     [of_anchors, of_table]
 }

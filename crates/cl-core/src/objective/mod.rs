@@ -41,6 +41,17 @@ pub enum SampledNegatives<B: Backend> {
     },
 }
 
+impl<B: Backend> SampledNegatives<B> {
+    /// Their embeddings, `[n · k, d]`, for a loss that needs more of them than [`Triples::negative_scores`].
+    #[must_use]
+    pub fn rows(self) -> Tensor<B, 2> {
+        match self {
+            Self::Rows(rows) => rows,
+            Self::Items { table, ids } => table.select(0, ids),
+        }
+    }
+}
+
 impl<B: Backend> From<Tensor<B, 2>> for SampledNegatives<B> {
     fn from(rows: Tensor<B, 2>) -> Self {
         Self::Rows(rows)
@@ -65,14 +76,15 @@ pub struct Triples<B: Backend> {
 }
 
 impl<B: ContrastBackend> Triples<B> {
-    /// The scores of the negatives, `[n, k]`; of many of them without repeating the anchors in memory.
+    /// The scores of the negatives, `[n, k]`, whichever way they are given.
     ///
     /// # Panics
     ///
     /// If the number of negatives is not a multiple of the number of anchors.
     #[track_caller]
-    pub(super) fn negative_scores(&self) -> Tensor<B, 2> {
-        let (anchors, [n, d]) = (self.anchors.clone(), self.anchors.dims());
+    #[must_use]
+    pub fn negative_scores(&self) -> Tensor<B, 2> {
+        let (anchors, [n, _]) = (self.anchors.clone(), self.anchors.dims());
         match self.negatives.clone() {
             SampledNegatives::Items { table, ids } => sampled_scores(anchors, table, ids),
             SampledNegatives::Rows(rows) => {
@@ -84,8 +96,8 @@ impl<B: ContrastBackend> Triples<B> {
                 if negatives == n {
                     return row_dot(anchors, rows).reshape([n, 1]);
                 }
-                let k = negatives / n;
-                rows.reshape([n, k, d]).matmul(anchors.reshape([n, d, 1])).reshape([n, k])
+                let own = Tensor::arange(0..negatives as i64, &rows.device());
+                sampled_scores(anchors, rows, own)
             }
         }
     }

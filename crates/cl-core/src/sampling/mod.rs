@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-pub use negatives::{Draw, NegativeSampler, Negatives, Owners};
+pub use negatives::{BatchNegatives, Draw, NegativeSampler, Owners};
 
 /// The law from which negatives are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{ItemSampler, Sampling};
 use crate::encoder::Rows;
-use crate::kernels::{ContrastBackend, OnDevice};
+use crate::kernels::{ContrastBackend, OnDevice, draw};
 use crate::rng::StreamKey;
 
 /// Who has which items.
@@ -25,7 +25,7 @@ pub trait Owners: Send + Sync {
 pub struct NegativeSampler {
     law: ItemSampler,
     owners: Arc<dyn Owners>,
-    device: Arc<OnDevice>,
+    on_device: Arc<OnDevice>,
 }
 
 impl NegativeSampler {
@@ -38,7 +38,7 @@ impl NegativeSampler {
         let law = ItemSampler::new(sampling, counts);
         match law.without_negative((0..owners.owners()).map(|owner| owners.items_of(owner))) {
             Some(owner) => Err(owner),
-            None => Ok(Self { law, owners, device: Arc::default() }),
+            None => Ok(Self { law, owners, on_device: Arc::default() }),
         }
     }
 
@@ -56,8 +56,8 @@ impl NegativeSampler {
 
     /// What backends keep of it.
     #[must_use]
-    pub fn device(&self) -> &OnDevice {
-        &self.device
+    pub fn on_device(&self) -> &OnDevice {
+        &self.on_device
     }
 
     /// ln of the share of all draws that an owner has not.
@@ -65,6 +65,16 @@ impl NegativeSampler {
         let items = self.owners.items_of(owner as usize);
         let taken: f64 = items.iter().map(|&item| self.law.probability(item)).sum();
         (1.0 - taken).ln() as f32
+    }
+
+    /// ln of how likely each item is drawn, `[items]`, kept on the device.
+    fn log_probabilities<B: ContrastBackend>(&self, device: &B::Device) -> Tensor<B, 1> {
+        let here = |made: &Tensor<B, 1>| made.device() == *device;
+        self.on_device.get(here, || {
+            let items = self.law.items();
+            let logs: Vec<f32> = (0..items).map(|item| self.law.probability(item).ln() as f32).collect();
+            Tensor::from_data(TensorData::new(logs, [items as usize]), device)
+        })
     }
 }
 
@@ -75,24 +85,63 @@ impl fmt::Debug for NegativeSampler {
     }
 }
 
-/// How the negatives of a batch are drawn: k for each anchor, those of anchor i from row i of a stream.
+/// How negatives are drawn: k for each anchor, those of anchor i from row i of a stream. A clone shares the list, if one is
+/// made.
 #[derive(Debug, Clone)]
-pub struct Draw {
-    /// What draws them.
-    pub sampler: NegativeSampler,
-    /// The stream.
-    pub key: StreamKey,
-    /// The owner of each anchor.
-    pub anchors: Arc<[u32]>,
-    /// k, negatives of an anchor.
-    pub each: usize,
+pub struct Draw(Arc<Rule>);
+
+#[derive(Debug)]
+struct Rule {
+    sampler: NegativeSampler,
+    key: StreamKey,
+    owners: Arc<[u32]>,
+    each: usize,
+    listed: OnceLock<Arc<[u32]>>,
 }
 
 impl Draw {
+    /// `each` negatives for every anchor, told by its owner, from the stream `key`.
+    ///
+    /// # Panics
+    ///
+    /// If an owner is none of the sampler's.
+    #[must_use]
+    pub fn new(sampler: NegativeSampler, key: StreamKey, owners: Arc<[u32]>, each: usize) -> Self {
+        let known = sampler.owners.owners();
+        if let Some(owner) = owners.iter().find(|&&owner| owner as usize >= known) {
+            panic!("negatives are asked for owner {owner}, and there are {known}");
+        }
+        Self(Arc::new(Rule { sampler, key, owners, each, listed: OnceLock::new() }))
+    }
+
+    /// What draws them.
+    #[must_use]
+    pub fn sampler(&self) -> &NegativeSampler {
+        &self.0.sampler
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn key(&self) -> StreamKey {
+        self.0.key
+    }
+
+    /// The owner of each anchor, `[n]`.
+    #[must_use]
+    pub fn owners(&self) -> &[u32] {
+        &self.0.owners
+    }
+
+    /// k, negatives of an anchor.
+    #[must_use]
+    pub fn each(&self) -> usize {
+        self.0.each
+    }
+
     /// n · k, how many they are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.anchors.len() * self.each
+        self.0.owners.len() * self.0.each
     }
 
     /// Whether there is none.
@@ -101,45 +150,61 @@ impl Draw {
         self.len() == 0
     }
 
-    /// The items, those of an anchor together, `[n · k]`.
+    /// The items, those of an anchor together, `[n · k]`; drawn by the host when this is first called, in
+    /// O(n k log(items of an owner)) shared by all threads. An owner with most items has its draws repeated as often.
     #[must_use]
     pub fn items(&self) -> Arc<[u32]> {
-        let mut items = vec![0; self.len()];
-        let rows = items.par_chunks_mut(self.each.max(1)).zip(&self.anchors[..]).enumerate();
-        rows.with_min_len(256).for_each(|(row, (items, &owner))| {
-            let (mut rng, own) = (self.key.rng(row as u32), self.sampler.owners.items_of(owner as usize));
-            let has = |item| own.binary_search(&item).is_ok();
-            items.fill_with(|| self.sampler.law.draw_other(&mut rng, has));
-        });
-        items.into()
+        let Rule { sampler, key, owners, each, listed } = &*self.0;
+        let list = || {
+            let mut items = vec![0; self.len()];
+            let rows = items.par_chunks_mut((*each).max(1)).zip(&owners[..]).enumerate();
+            rows.with_min_len(256).for_each(|(row, (items, &owner))| {
+                let (mut rng, own) = (key.rng(row as u32), sampler.owners.items_of(owner as usize));
+                let has = |item| own.binary_search(&item).is_ok();
+                items.fill_with(|| sampler.law.draw_other(&mut rng, has));
+            });
+            items.into()
+        };
+        listed.get_or_init(list).clone()
     }
 
     /// ln q of each, how likely its anchor draws it: its probability over the share of all that the anchor's owner has not.
+    /// `[n, k]`
     ///
-    /// # Shapes
-    /// - `items`: what was drawn, `[n · k]` → `[n, k]`
+    /// `drawn` is what [`draw`] gave, `[n · k]`, if it was asked for; of a law that does not tell items apart it is not
+    /// needed.
+    ///
+    /// # Cost
+    ///
+    /// O(n k), and on the host the items of every owner, one after another.
+    ///
+    /// # Panics
+    ///
+    /// If `drawn` is of another length.
     #[must_use]
-    pub fn log_q<B: ContrastBackend>(&self, items: Tensor<B, 1, Int>) -> Tensor<B, 2> {
-        let (n, device, law) = (self.anchors.len(), items.device(), &self.sampler.law);
+    pub fn log_q<B: ContrastBackend>(
+        &self,
+        drawn: Option<Tensor<B, 1, Int>>,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let Rule { sampler, owners, each, .. } = &*self.0;
+        let (n, law) = (owners.len(), &sampler.law);
         let mut last = None;
-        let left: Vec<f32> = self
-            .anchors
+        let left: Vec<f32> = owners
             .iter()
             .map(|&owner| match last {
                 // Anchors of one sequence stand together.
                 Some((same, left)) if same == owner => left,
-                _ => last.insert((owner, self.sampler.log_left(owner))).1,
+                _ => last.insert((owner, sampler.log_left(owner))).1,
             })
             .collect();
-        let left = Tensor::<B, 2>::from_data(TensorData::new(left, [n, 1]), &device).expand([n, self.each]); // [n, k]
+        let left = Tensor::<B, 2>::from_data(TensorData::new(left, [n, 1]), device).expand([n, *each]); // [n, k]
         match law.sampling() {
             Sampling::Uniform => left.neg().add_scalar(law.probability(0).ln()),
             Sampling::Popularity => {
-                let of_item: Vec<f32> =
-                    (0..law.items()).map(|item| law.probability(item).ln() as f32).collect();
-                let rows = of_item.len();
-                let of_item = Tensor::<B, 1>::from_data(TensorData::new(of_item, [rows]), &device);
-                of_item.select(0, items).reshape([n, self.each]) - left
+                let items = drawn.unwrap_or_else(|| draw::<B>(self, device));
+                let of_items = sampler.log_probabilities::<B>(device).select(0, items); // [n · k]
+                of_items.reshape([n, *each]) - left
             }
         }
     }
@@ -147,71 +212,64 @@ impl Draw {
 
 /// The negatives of a batch. They are listed when the list is first asked for; a GPU backend draws the same items itself.
 #[derive(Debug, Clone, Default)]
-pub struct Negatives(Option<Arc<Drawn>>);
-
-#[derive(Debug)]
-struct Drawn {
-    draw: Draw,
+pub struct BatchNegatives {
+    draw: Option<Draw>,
     /// The row of item 0.
     first: u32,
-    listed: OnceLock<Arc<[u32]>>,
 }
 
-impl Negatives {
+impl BatchNegatives {
     /// `each` negatives for every anchor, told by its owner, from the stream `key`. Item 0 is row `first`.
     ///
     /// # Panics
     ///
-    /// If some are wanted, and there is nothing to draw them with.
+    /// If some are wanted, and there is nothing to draw them with, or an owner is none of the sampler's.
     #[must_use]
     pub fn new(
         sampler: Option<&NegativeSampler>,
         key: StreamKey,
-        anchors: Arc<[u32]>,
+        owners: Arc<[u32]>,
         each: usize,
         first: u32,
     ) -> Self {
-        if each == 0 {
-            return Self(None);
+        if each == 0 || owners.is_empty() {
+            return Self::default();
         }
         let Some(sampler) = sampler.cloned() else {
             panic!("negatives are asked of a source that was made without");
         };
-        let draw = Draw { sampler, key, anchors, each };
-        Self(Some(Arc::new(Drawn { draw, first, listed: OnceLock::new() })))
+        Self { draw: Some(Draw::new(sampler, key, owners, each)), first }
     }
 
     /// How they are drawn, if there are any.
     #[must_use]
     pub fn draw(&self) -> Option<&Draw> {
-        self.0.as_ref().map(|drawn| &drawn.draw)
+        self.draw.as_ref()
     }
 
     /// n · k, how many they are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.draw().map_or(0, Draw::len)
+        self.draw.as_ref().map_or(0, Draw::len)
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.draw.is_none()
     }
 
-    /// The list of their items, `[n · k]`, drawn by the host when this is first called.
+    /// The list of their items; see [`Draw::items`].
     #[must_use]
     pub fn items(&self) -> Arc<[u32]> {
-        self.0
-            .as_ref()
-            .map_or_else(|| [].into(), |drawn| drawn.listed.get_or_init(|| drawn.draw.items()).clone())
+        self.draw.as_ref().map_or_else(|| [].into(), Draw::items)
     }
 
     /// The list of their rows, likewise.
     #[must_use]
     pub fn rows(&self) -> Rows {
         let items = self.items();
-        Rows::List(match self.0.as_ref().map_or(0, |drawn| drawn.first) {
+        Rows::List(match self.first {
             0 => items,
             first => items.iter().map(|item| first + item).collect(),
         })

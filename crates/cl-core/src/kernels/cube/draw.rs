@@ -13,7 +13,7 @@ use crate::sampling::{Draw, NegativeSampler};
 /// Units of a cube; each draws all negatives of an anchor, as each draw begins where the one before ended.
 const UNITS: usize = 64;
 
-/// Places up to `end` whose number is at most `most`, from `begin` on, in an ascending list: where the next one stands.
+/// Where, from `begin` to `end`, the first number above `most` of an ascending list stands; `end` if none does.
 #[cube]
 fn behind(list: &Tensor<u32>, begin: usize, end: usize, most: u32) -> usize {
     let mut low = begin;
@@ -45,7 +45,7 @@ fn draw_kernel(
     offsets: &Tensor<u32>,
     taken: &Tensor<u32>,
     events_to: &Tensor<u32>,
-    anchors: &Tensor<u32>,
+    owners: &Tensor<u32>,
     out: &mut Tensor<i32>,
     count: u32,
     each: u32,
@@ -56,7 +56,7 @@ fn draw_kernel(
 ) {
     let row = u32::cast_from(ABSOLUTE_POS);
     if row < count {
-        let owner = usize::cast_from(anchors[usize::cast_from(row)]);
+        let owner = usize::cast_from(owners[usize::cast_from(row)]);
         let begin = usize::cast_from(offsets[owner]);
         let end = usize::cast_from(offsets[owner + 1]);
         let place = usize::cast_from(row) * usize::cast_from(each);
@@ -111,7 +111,7 @@ impl<R: CubeRuntime> Known<R> {
     /// Made on first use.
     fn of(sampler: &NegativeSampler, beside: &CubeTensor<R>) -> Self {
         let here = |made: &Self| made.taken.device == beside.device;
-        sampler.device().get(here, || {
+        sampler.on_device().get(here, || {
             let owners = sampler.owners();
             let (mut offsets, mut taken) = (vec![0], Vec::new());
             for owner in 0..owners.owners() {
@@ -129,7 +129,7 @@ impl<R: CubeRuntime> Known<R> {
 
 /// Numbers below which draws of this law begin, if the kernel can draw it: where all events can be counted in 32 bits.
 pub(super) fn range(draw: &Draw) -> Option<u32> {
-    let law = draw.sampler.law();
+    let law = draw.sampler().law();
     match law.events_to() {
         None => Some(law.items()),
         Some(events_to) => u32::try_from(*events_to.last()?).ok(),
@@ -138,29 +138,29 @@ pub(super) fn range(draw: &Draw) -> Option<u32> {
 
 /// See [`ContrastBackend::draw`](crate::kernels::ContrastBackend::draw); `beside` is any tensor of the device.
 pub(super) fn draw<R: CubeRuntime>(draw: &Draw, range: u32, beside: &CubeTensor<R>) -> CubeTensor<R> {
-    let known = Known::of(&draw.sampler, beside);
-    let anchors = upload_u32(beside, &draw.anchors);
+    let known = Known::of(draw.sampler(), beside);
+    let owners = upload_u32(beside, draw.owners());
     let out = room_for(beside, draw.len(), DType::I32);
-    let [low, high] = draw.key.halves();
-    // SAFETY: owners have offsets, between which their items lie; each anchor below the count writes its own places. Every
-    // owner lacks an item that can be drawn, so that each unit ends.
+    let [low, high] = draw.key().halves();
+    // SAFETY: owners are the sampler's and have offsets, between which their items lie; each anchor below the count writes its
+    // own places. Every owner lacks an item that can be drawn, so that each unit ends.
     unsafe {
         draw_kernel::launch_unchecked(
             &beside.client,
-            spread(draw.anchors.len().div_ceil(UNITS)),
+            spread(draw.owners().len().div_ceil(UNITS)),
             CubeDim::new_1d(UNITS as u32),
             addresses(&[&known.taken, &out]),
             known.offsets.into_tensor_arg(),
             known.taken.into_tensor_arg(),
             known.events_to.into_tensor_arg(),
-            anchors.into_tensor_arg(),
+            owners.into_tensor_arg(),
             out.clone().into_tensor_arg(),
-            draw.anchors.len() as u32,
-            draw.each as u32,
+            draw.owners().len() as u32,
+            draw.each() as u32,
             range,
             low,
             high,
-            draw.sampler.law().events_to().is_some(),
+            draw.sampler().law().events_to().is_some(),
         );
     }
     out

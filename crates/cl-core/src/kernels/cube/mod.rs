@@ -1,8 +1,8 @@
 //! Kernels for GPU backends of CubeCL (CUDA, WebGPU). f32 alone, and contrasts of rows up to 256 wide;
 //! the rest takes the portable body.
 //!
-//! No atomic is used but to count, and how work is divided depends on shapes alone: the same inputs give the same bits on one
-//! device.
+//! No atomic is used but to count, and how work is divided depends on shapes and ids alone: the same inputs give the same
+//! bits on one device.
 //! They are tested on Vulkan in software and as CUDA on the host; on an NVIDIA GPU they have not been run.
 
 mod draw;

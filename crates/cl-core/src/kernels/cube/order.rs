@@ -13,8 +13,10 @@ use super::launch::{addresses, room_for, spread, zeros_u32};
 
 /// Units of a cube.
 const UNITS: usize = 256;
-/// Counts at most, 16 MiB of them: chunks get longer where there are many ids.
+/// Counts at most, or four for each place or one for each id if that is more: chunks get longer where there are many ids.
 const COUNTS: usize = 1 << 22;
+/// Chunks at most, as a unit adds up what they have of an id.
+const CHUNKS: usize = 1024;
 
 /// Counts each id in each chunk.
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -22,7 +24,11 @@ fn count_kernel(ids: &Tensor<i32>, counts: &mut Tensor<Atomic<u32>>, count: u32,
     let place = ABSOLUTE_POS;
     if place < usize::cast_from(count) {
         let from = place / usize::cast_from(chunk) * usize::cast_from(rows);
-        counts[from + usize::cast_from(ids[place])].fetch_add(1u32);
+        // What is no id is above all of them if it is negative too.
+        let id = u32::cast_from(ids[place]);
+        if id < rows {
+            counts[from + usize::cast_from(id)].fetch_add(1u32);
+        }
     }
 }
 
@@ -83,7 +89,7 @@ fn place_kernel(
     chunk: u32,
     rows: u32,
 ) {
-    let mut near = SharedMemory::<i32>::new(UNITS);
+    let mut near = SharedMemory::<u32>::new(UNITS);
     let unit = UNIT_POS as usize;
     let (count, chunk) = (usize::cast_from(count), usize::cast_from(chunk));
     let counts_from = CUBE_POS * usize::cast_from(rows);
@@ -91,11 +97,11 @@ fn place_kernel(
     let tiles = chunk / UNITS;
     for tile in 0..tiles {
         let place = first + tile * UNITS + unit;
-        let live = place < count;
-        let mut id = i32::new(-1);
-        if live {
-            id = ids[place];
+        let mut id = rows;
+        if place < count {
+            id = u32::cast_from(ids[place]);
         }
+        let live = id < rows;
         near[unit] = id;
         sync_cube();
         let mut before = 0u32;
@@ -132,10 +138,12 @@ pub(super) struct Order<R: CubeRuntime> {
 }
 
 impl<R: CubeRuntime> Order<R> {
-    /// Of ids below `rows`, in five launches.
+    /// Of ids below `rows`, in five launches; other ids have no place. Work in proportion to ids, rows and counts; with more
+    /// rows than ids, few chunks are left to work side by side.
     pub(super) fn of(ids: &CubeTensor<R>, rows: usize) -> Self {
         let count = ids.meta.shape()[0];
-        let chunk = count.div_ceil((COUNTS / rows).max(1)).next_multiple_of(UNITS);
+        let chunks = (COUNTS.max(4 * count) / rows).clamp(1, CHUNKS);
+        let chunk = count.div_ceil(chunks).next_multiple_of(UNITS);
         let chunks = count.div_ceil(chunk);
         let counts = zeros_u32(ids, chunks * rows);
         let room = |numbers: usize| room_for(ids, numbers, DType::U32);

@@ -27,12 +27,15 @@ fn scores_kernel(
     let live = at < usize::cast_from(count);
     let place = select(live, at, 0usize);
     let anchor = place / usize::cast_from(each) * anchors.stride(0);
-    let row = usize::cast_from(ids[place]) * table.stride(0);
+    let id = usize::cast_from(u32::cast_from(ids[place]));
     let mut sum = f32::new(0.0);
-    let mut column = UNIT_POS_X as usize;
-    while column < anchors.shape(1) {
-        sum += anchors[anchor + column] * table[row + column];
-        column += lanes::UNITS;
+    if id < table.shape(0) {
+        let row = id * table.stride(0);
+        let mut column = UNIT_POS_X as usize;
+        while column < anchors.shape(1) {
+            sum += anchors[anchor + column] * table[row + column];
+            column += lanes::UNITS;
+        }
     }
     let sum = joined(&mut parts, sum);
     if live && UNIT_POS_X == 0u32 {
@@ -42,7 +45,7 @@ fn scores_kernel(
 
 /// `out[row] = Σ weights[p] · x[source(p)]` over places p: those from `row · k` on, whose sources are their ids; or, of the
 /// table, those that have the row as their id, whose sources are their anchors. A cube makes a row; each part of its units
-/// adds a run of the summands, and then the parts are added in their order.
+/// adds a run of the summands, and then the parts are added in their order. A row with many summands takes as much longer.
 #[cube(launch_unchecked, address_type = "dynamic")]
 #[allow(clippy::too_many_arguments)]
 fn sum_kernel(
@@ -65,6 +68,7 @@ fn sum_kernel(
         begin = usize::cast_from(begins[row]);
         end = usize::cast_from(begins[row + 1]);
     }
+    end = select(live, end, begin);
     let (lane, part) = (UNIT_POS_X as usize, UNIT_POS_Y as usize);
     let share = (end - begin + comptime!(PARTS - 1)) / PARTS;
     let first = begin + part * share;
@@ -82,9 +86,11 @@ fn sum_kernel(
                 }
                 let mut from = place / each;
                 if comptime!(!of_table) {
-                    from = usize::cast_from(ids[p]);
+                    from = usize::cast_from(u32::cast_from(ids[p]));
                 }
-                sum += weights[place] * x[from * x.stride(0) + column];
+                if from < x.shape(0) {
+                    sum += weights[place] * x[from * x.stride(0) + column];
+                }
             }
         }
         sums[part * UNITS + lane] = sum;
@@ -107,7 +113,7 @@ pub(super) fn scores<R: CubeRuntime>(
 ) -> CubeTensor<R> {
     let count = ids.meta.shape()[0];
     let out = room(anchors, count);
-    // SAFETY: places lie below the count, an anchor of theirs in its table; ids are rows of the other.
+    // SAFETY: places lie below the count, an anchor of theirs in its table; ids that are no rows of the other are not read.
     unsafe {
         scores_kernel::launch_unchecked(
             &anchors.client,
@@ -137,7 +143,7 @@ pub(super) fn scores_backward<R: CubeRuntime>(
     let Order { begins, order } = Order::of(ids, rows);
     let sums = |x: &CubeTensor<R>, like_this: &CubeTensor<R>, rows: usize, of_table: bool| {
         let out = like(like_this);
-        // SAFETY: a cube beyond the last row reads what the first reads and writes nothing; places and rows as above.
+        // SAFETY: a cube beyond the last row adds and writes nothing; places and rows as above.
         unsafe {
             sum_kernel::launch_unchecked(
                 &x.client,
