@@ -154,7 +154,7 @@ impl Case {
         // Half of the ids are one of two items, others any but the last, which nobody asks for if there are several.
         let id = |place: usize| {
             let words = key.child("ids").words(place as u32, 0);
-            let most = if words[0] % 2 == 0 { items.min(2) } else { items.max(2) - 1 };
+            let most = if words[0].is_multiple_of(2) { items.min(2) } else { items.max(2) - 1 };
             below(words[1], most as u32)
         };
         Self {
@@ -169,10 +169,10 @@ impl Case {
     fn by_loops(&self, (n, k, items, d): (usize, usize, usize, usize)) -> [Vec<f64>; 3] {
         let (mut scores, mut of_anchors, mut of_table) =
             (vec![0.0; n * k], vec![0.0; n * d], vec![0.0; items * d]);
-        for place in 0..n * k {
-            let (anchor, row) = (place / k * d, self.ids[place] as usize * d);
+        for (place, (score, &id)) in scores.iter_mut().zip(&self.ids).enumerate() {
+            let (anchor, row) = (place / k * d, id as usize * d);
             for column in 0..d {
-                scores[place] += self.anchors[anchor + column] * self.table[row + column];
+                *score += self.anchors[anchor + column] * self.table[row + column];
                 of_anchors[anchor + column] += self.grad[place] * self.table[row + column];
                 of_table[row + column] += self.grad[place] * self.anchors[anchor + column];
             }
