@@ -27,6 +27,7 @@ test-wgpu:
 # The CUDA that the kernels become, compiled with NVRTC (from PyPI, into target/) and run on the CPU
 test-cuda-on-host:
     eval "$(tests/cuda-on-host/nvrtc.sh target/nvrtc)" && cargo test --release -p cl-gpu-tests --features cuda-on-host
+    cargo test --release -p cl-bench --features cuda-on-host --test backends
 
 # The kernels on an NVIDIA GPU
 test-cuda:

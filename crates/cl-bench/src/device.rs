@@ -152,7 +152,7 @@ fn failure(said: &str) -> Error {
     if memory.iter().any(|word| words.contains(word)) {
         return Error::with_help(
             format!("the device has not enough memory: {said}"),
-            "a smaller train.batch_size, encoder.dim, negatives.size or, for sequences, encoder.max_length needs less; \
+            "a smaller train.batch_size, encoder.dim, objective.negatives_per_positive, negatives.size or, for sequences, encoder.max_length needs less; \
              contrast over all nodes needs more than over a batch; the last checkpoint is untouched, and \
              device.backend = \"flex\" runs on the processor",
         );

@@ -120,7 +120,8 @@ pub trait Source: Send {
     /// The rows of all items.
     fn catalogue(&self) -> Range<u32>;
 
-    /// Whether items are rows of a table that no pass is needed for, so that all of them may be asked for.
+    /// Whether items are rows of a table that no pass is needed for, so that all of them may be asked for. All encoders of the
+    /// family keep to it.
     fn items_are_a_table(&self) -> bool {
         false
     }

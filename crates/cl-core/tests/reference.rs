@@ -317,13 +317,16 @@ fn check<B: ContrastBackend>(
     assert!(error(&found, &differences) <= worst[2].tolerance + 1e-4, "{name}: against finite differences");
 }
 
-/// Negatives as they are, or as items of a table that holds them from the last to the first.
-fn sampled<B: Backend>(rows: Tensor<B, 2>, by_id: bool) -> SampledNegatives<B> {
-    if !by_id {
-        return rows.into();
-    }
+/// A batch of anchors, positives and negatives, these as they are or as items of a table that holds them from the last to the
+/// first.
+fn triples<B: Backend>(tables: Vec<Tensor<B, 2>>, by_id: bool, log_q: Option<Tensor<B, 2>>) -> Triples<B> {
+    let [anchors, positives, rows] = <[_; 3]>::try_from(tables).unwrap();
     let ids: Tensor<B, 1, Int> = Tensor::arange(0..rows.dims()[0] as i64, &rows.device());
-    SampledNegatives::Items { table: rows.flip([0]), ids: ids.flip([0]) }
+    let negatives = match by_id {
+        true => SampledNegatives::Items { table: rows.flip([0]), ids: ids.flip([0]) },
+        false => rows.into(),
+    };
+    Triples { anchors, positives, negatives, catalogue: None, log_q, items: 9 }
 }
 
 fn every_loss<B: ContrastBackend>(backend: &str) {
@@ -411,68 +414,25 @@ fn every_loss<B: ContrastBackend>(backend: &str) {
         });
         for (k, by_id) in [(1, false), (3, false), (1, true), (3, true)] {
             let three = [table("a", n), table("b", n), table("c", n * k)];
+            let name = |loss: &str| format!("{loss} {size} k {k}, by id {by_id}");
             for form in [BprForm::Softplus, BprForm::BoundedSigmoid] {
-                check::<B>(
-                    &mut worst,
-                    &format!("BPR {size} k {k}, by id {by_id} {form:?}"),
-                    &three,
-                    &|tables| bpr(tables, form),
-                    &|t| {
-                        let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
-                        Reduction::Mean.apply(objective::bpr(
-                            Triples {
-                                anchors,
-                                positives,
-                                negatives: sampled(negatives, by_id),
-                                catalogue: None,
-                                log_q: None,
-                                items: 9,
-                            },
-                            form,
-                        ))
-                    },
-                );
+                let name = name(&format!("BPR {form:?}"));
+                check::<B>(&mut worst, &name, &three, &|tables| bpr(tables, form), &|t| {
+                    Reduction::Mean.apply(objective::bpr(triples(t, by_id, None), form))
+                });
             }
-            check::<B>(&mut worst, &format!("BCE {size} k {k}, by id {by_id}"), &three, &bce, &|t| {
-                let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
-                let batch = Triples {
-                    anchors,
-                    positives,
-                    negatives: sampled(negatives, by_id),
-                    catalogue: None,
-                    log_q: None,
-                    items: 9,
-                };
-                Reduction::Mean.apply(objective::bce(batch))
+            check::<B>(&mut worst, &name("BCE"), &three, &bce, &|t| {
+                Reduction::Mean.apply(objective::bce(triples(t, by_id, None)))
             });
-            check::<B>(&mut worst, &format!("gBCE {size} k {k}, by id {by_id}"), &three, &gbce, &|t| {
-                let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
-                let batch = Triples {
-                    anchors,
-                    positives,
-                    negatives: sampled(negatives, by_id),
-                    catalogue: None,
-                    log_q: None,
-                    items: 9,
-                };
-                Reduction::Mean.apply(objective::gbce(batch, 0.75))
+            check::<B>(&mut worst, &name("gBCE"), &three, &gbce, &|t| {
+                Reduction::Mean.apply(objective::gbce(triples(t, by_id, None), 0.75))
             });
             for corrected in [false, true] {
-                let name = format!("sampled softmax {size} k {k}, by id {by_id}, log q {corrected}");
+                let name = name(&format!("sampled softmax, log q {corrected},"));
                 check::<B>(&mut worst, &name, &three, &|tables| sampled_softmax(tables, corrected), &|t| {
-                    let [anchors, positives, negatives] = <[_; 3]>::try_from(t).unwrap();
                     let q: Vec<f64> = (0..n * k).map(log_q).collect();
-                    let q = tensor(&q, [n, k]);
-                    let log_q = corrected.then_some(q);
-                    let batch = Triples {
-                        anchors,
-                        positives,
-                        negatives: sampled(negatives, by_id),
-                        catalogue: None,
-                        log_q,
-                        items: 9,
-                    };
-                    Reduction::Mean.apply(objective::sampled_softmax(batch))
+                    let q = corrected.then(|| tensor(&q, [n, k]));
+                    Reduction::Mean.apply(objective::sampled_softmax(triples(t, by_id, q)))
                 });
             }
             for form in [L2Form::Squared, L2Form::Norm] {

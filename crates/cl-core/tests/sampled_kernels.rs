@@ -7,9 +7,9 @@ mod common;
 use std::sync::Arc;
 
 use burn::backend::Autodiff;
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive, backend::Backend};
 use cl_core::StreamKey;
-use cl_core::kernels::{ContrastBackend, draw, sampled_scores};
+use cl_core::kernels::{ContrastBackend, draw, portable, sampled_scores};
 use cl_core::rng::below;
 use cl_core::sampling::{Draw, NegativeSampler, Owners, Sampling};
 use common::{Worst, bits, compiles_kernels, on_each_backend, random, tensor, values, with_threads};
@@ -203,6 +203,40 @@ fn scores_of_sampled_items_and_their_gradients<B: ContrastBackend>(backend: &str
     }
 }
 
+fn plain_operations_give_the_same<B: ContrastBackend>(backend: &str) {
+    let mut worst = Worst::new(format!("sampled_scores in plain operations on {backend}"), TOLERANCE);
+    for shape in SHAPES.into_iter().filter(|shape| shape.2 < 100) {
+        let case = Case::new(shape);
+        let (n, k, items, d) = shape;
+        let primitive = |x: &[f64], shape| tensor::<B, 2>(x, shape).into_primitive().tensor();
+        let tables = || (primitive(&case.anchors, [n, d]), primitive(&case.table, [items, d]));
+        let (ids, grad) = (|| ids::<B>(&case.ids).into_primitive(), primitive(&case.grad, [n, k]));
+        let scores = portable::sampled_scores::<B>(tables().0, tables().1, ids());
+        let [of_anchors, of_table] =
+            portable::sampled_scores_backward::<B>(tables().0, tables().1, ids(), grad);
+        for (found, expected) in [scores, of_anchors, of_table].into_iter().zip(case.by_loops(shape)) {
+            let found = Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(found));
+            worst.check(&values(found), &expected, &format!("{shape:?}"));
+        }
+    }
+}
+
+fn an_id_that_is_no_row_is_refused_or_counts_for_nothing<B: ContrastBackend>(backend: &str) {
+    let run = || {
+        let anchors = tensor::<Autodiff<B>, 2>(&[1.0, 2.0], [1, 2]).require_grad();
+        let table = tensor::<Autodiff<B>, 2>(&[3.0, 4.0, 5.0, 6.0], [2, 2]).require_grad();
+        let wrong = Tensor::from_data(TensorData::new(vec![1, 2, -1, 0], [4]), &Default::default());
+        let scores = sampled_scores(anchors.clone(), table.clone(), wrong);
+        let grads = scores.clone().sum().backward();
+        [values(scores), values(anchors.grad(&grads).unwrap()), values(table.grad(&grads).unwrap())]
+    };
+    if compiles_kernels(backend) {
+        assert_eq!(run(), [vec![17.0, 0.0, 0.0, 11.0], vec![8.0, 10.0], vec![1.0, 2.0, 1.0, 2.0]]);
+    } else {
+        assert!(std::panic::catch_unwind(run).is_err());
+    }
+}
+
 fn tables_that_are_not_contiguous_are_read_right<B: ContrastBackend>(backend: &str) {
     let mut worst = Worst::new(format!("sampled_scores of strided tables on {backend}"), TOLERANCE);
     let shape @ (n, k, items, d) = (6, 4, 9, 5);
@@ -224,7 +258,7 @@ fn tables_that_are_not_contiguous_are_read_right<B: ContrastBackend>(backend: &s
         primitive(turned(&case.grad, [n, k])),
     );
     for (found, expected) in grads.into_iter().zip([of_anchors, of_table]) {
-        let found = Tensor::<B, 2>::from_primitive(burn::tensor::TensorPrimitive::Float(found));
+        let found = Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(found));
         worst.check(&values(found), &expected, "gradients");
     }
 }
@@ -280,6 +314,8 @@ on_each_backend!(
     a_draw_is_what_it_was,
     log_probabilities_are_those_of_the_draws,
     scores_of_sampled_items_and_their_gradients,
+    plain_operations_give_the_same,
+    an_id_that_is_no_row_is_refused_or_counts_for_nothing,
     tables_that_are_not_contiguous_are_read_right,
     the_same_bits_every_time,
     gradients_of_the_table_are_added_in_the_order_of_places,

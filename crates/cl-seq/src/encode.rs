@@ -30,7 +30,12 @@ pub(crate) trait States<B: SequenceBackend> {
 
 /// The rows of a request, which are all of one kind.
 fn kind(rows: &Rows, numbering: Numbering) -> Option<Row> {
-    let mut kinds = rows.iter().map(|row| numbering.row(row));
+    // Rows of one kind follow one another, so that the ends of a range tell.
+    let ends = match rows {
+        Rows::Range(range) if !range.is_empty() => Rows::List([range.start, range.end - 1].into()),
+        rows => rows.clone(),
+    };
+    let mut kinds = ends.iter().map(|row| numbering.row(row));
     let first = kinds.next()?;
     let same = |row: Row| std::mem::discriminant(&row) == std::mem::discriminant(&first);
     assert!(kinds.all(same), "a request asks for items, whole sequences or states, and this one mixes them");

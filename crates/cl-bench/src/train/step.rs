@@ -309,3 +309,37 @@ fn contrast<B: TrainBackend>(
     let sum = sum.unwrap_or_else(|| Tensor::zeros([1], &answers[0].device()));
     if directions == 1.0 { sum } else { sum.div_scalar(directions) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::Autodiff;
+    use burn_flex::Flex;
+    use cl_core::objective::BceConfig;
+    use cl_core::sampling::Sampling;
+    use cl_core::source::Targets;
+    use cl_data::Sequences;
+    use cl_seq::{Batching, Instances, SequenceSource};
+
+    #[test]
+    fn several_negatives_whose_rows_nobody_reads_are_scored_by_id() {
+        let sequences = Arc::new(Sequences::from_rows([&[0, 1, 2][..], &[3, 4]]));
+        let batching = Batching {
+            batch_size: 2,
+            max_length: 3,
+            instances: Instances::Windows,
+            targets: Targets::All,
+            negatives: Some(Sampling::Uniform),
+            similar_lengths: false,
+        };
+        let source = SequenceSource::new(sequences.clone(), sequences, 6, batching).unwrap();
+        let by_id = |negatives_per_positive, l2, l2_negatives| {
+            let objective = BceConfig { negatives_per_positive, l2, l2_negatives, ..BceConfig::default() };
+            scored_by_id::<Autodiff<Flex>, _>(&objective, &source)
+        };
+        assert!(by_id(3, 0.0, true));
+        assert!(by_id(3, 1e-4, false));
+        assert!(!by_id(3, 1e-4, true), "the penalty reads rows");
+        assert!(!by_id(1, 0.0, true), "one is gathered on a processor");
+    }
+}

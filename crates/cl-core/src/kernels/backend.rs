@@ -146,7 +146,8 @@ pub trait ContrastBackend: Backend {
         sampled::scores::<Self>(anchors, table, ids)
     }
 
-    /// The gradients of [`sampled_scores`](Self::sampled_scores) for anchors and table, given that of its output:
+    /// The gradients of [`sampled_scores`](Self::sampled_scores) for anchors `[n, d]` and table `[items, d]`, given that of its
+    /// output `[n, k]`:
     ///
     /// ```text
     /// of_anchors_i = Σ_j grad_ij table[ids_{ik + j}]    of_table_r = Σ grad_ij anchors_i over i, j with ids_{ik + j} = r

@@ -4,9 +4,11 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+type Kept = Vec<Box<dyn Any + Send + Sync>>;
+
 /// Copies on devices, each made on first use and kept as long as what it is a copy of.
 #[derive(Default)]
-pub struct OnDevice(Mutex<Vec<Box<dyn Any + Send + Sync>>>);
+pub struct OnDevice(Mutex<Kept>);
 
 impl OnDevice {
     /// The copy of this kind. Of one kind there may be several: the first that `fits` (is on the device that asks) is taken.
@@ -15,17 +17,24 @@ impl OnDevice {
         fits: impl Fn(&T) -> bool,
         make: impl FnOnce() -> T,
     ) -> T {
-        // A panic while the lock was held left a complete list behind: entries are pushed whole.
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = |entry: &'_ Box<dyn Any + Send + Sync>| {
-            entry.downcast_ref::<T>().filter(|made| fits(made)).cloned()
+        let find = |kept: &Kept| {
+            let of_kind = |entry: &'_ Box<dyn Any + Send + Sync>| {
+                entry.downcast_ref::<T>().filter(|made| fits(made)).cloned()
+            };
+            kept.iter().find_map(of_kind)
         };
-        if let Some(found) = kept.iter().find_map(of_kind) {
-            return found;
-        }
-        let made = make();
-        kept.push(Box::new(made.clone()));
-        made
+        // A panic while the lock was held left a complete list behind: entries are pushed whole.
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = find(&lock());
+        found.unwrap_or_else(|| {
+            // Not under the lock: it may ask for something else here, or wait for a device.
+            let made = make();
+            let mut kept = lock();
+            find(&kept).unwrap_or_else(|| {
+                kept.push(Box::new(made.clone()));
+                made
+            })
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
 
 use super::backend::{AdamStep, IdMask, SHORTEST};
+pub use super::sampled::{scores as sampled_scores, scores_backward as sampled_scores_backward};
 
 fn float<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))

@@ -12,7 +12,7 @@ use crate::sampling::Draw;
 /// # Cost
 ///
 /// On a CPU, that of listing them. A GPU draws them itself, a unit for each anchor: as many draws after one another as an
-/// anchor has negatives. A popularity of more than 4.29e9 events in all is listed by the host on a GPU too.
+/// anchor has negatives, each as often as it takes to meet an item that the owner has not. A popularity of more than 4.29e9 events in all is listed by the host on a GPU too.
 #[must_use]
 pub fn draw<B: ContrastBackend>(draw: &Draw, device: &B::Device) -> Tensor<B, 1, Int> {
     Tensor::from_primitive(B::draw(draw, device))
@@ -24,13 +24,14 @@ pub fn draw<B: ContrastBackend>(draw: &Draw, device: &B::Device) -> Tensor<B, 1,
 /// out_ij = ⟨anchors_i, table[ids_{ik + j}]⟩
 /// ```
 ///
-/// The kernels do not gather the rows of the ids, forward or backward: beside tables, ids and scores nothing is stored, where
-/// rows of their own would take d numbers an id, several times over. Gradients are added in an order that the ids decide,
-/// so that they have the same bits every time. Known elsewhere as a sampled dense–dense product (SDDMM).
+/// The kernels do not gather the rows of the ids, forward or backward, which would take d numbers an id several times over.
+/// They add gradients in an order that the ids decide, so that these have the same bits every time. Known elsewhere as a
+/// sampled dense–dense product (SDDMM).
 ///
 /// # Cost
 ///
-/// O(n k d); for the gradient two tables on a CPU, and on a GPU one table and four numbers an id.
+/// O(n k d); for the gradient two tables on a CPU, and on a GPU one table, and besides 4,194,304 numbers, or four for each id
+/// or one for each item if that is more.
 ///
 /// # Panics
 ///
@@ -72,8 +73,8 @@ fn pairs<B: Backend>(anchors: FloatTensor<B>, table: FloatTensor<B>, ids: IntTen
     [anchors.reshape([n, 1, d]).expand([n, count / n, d]), rows]
 }
 
-/// See [`ContrastBackend::sampled_scores`].
-pub(super) fn scores<B: Backend>(
+/// See [`ContrastBackend::sampled_scores`](super::ContrastBackend::sampled_scores).
+pub fn scores<B: Backend>(
     anchors: FloatTensor<B>,
     table: FloatTensor<B>,
     ids: IntTensor<B>,
@@ -83,8 +84,8 @@ pub(super) fn scores<B: Backend>(
     (anchors * rows).sum_dim(2).reshape([n, k]).into_primitive().tensor()
 }
 
-/// See [`ContrastBackend::sampled_scores_backward`].
-pub(super) fn scores_backward<B: Backend>(
+/// See [`ContrastBackend::sampled_scores_backward`](super::ContrastBackend::sampled_scores_backward).
+pub fn scores_backward<B: Backend>(
     anchors: FloatTensor<B>,
     table: FloatTensor<B>,
     ids: IntTensor<B>,

@@ -126,7 +126,7 @@ impl<B: ContrastBackend> Objective<B> for BprConfig {
 #[track_caller]
 #[must_use]
 pub fn bpr<B: ContrastBackend>(batch: Triples<B>, form: BprForm) -> Tensor<B, 1> {
-    let negative = batch.negative_scores(); // [n, k]
+    let negative = batch.negative_dots(); // [n, k]
     let [n, k] = negative.dims();
     let positive = row_dot(batch.anchors, batch.positives).reshape([n, 1]); // [n, 1]
     let difference = positive.expand([n, k]) - negative; // [n, k]

@@ -42,7 +42,8 @@ pub enum SampledNegatives<B: Backend> {
 }
 
 impl<B: Backend> SampledNegatives<B> {
-    /// Their embeddings, `[n · k, d]`, for a loss that needs more of them than [`Triples::negative_scores`].
+    /// Their embeddings, `[n · k, d]`, for a loss that needs more of them than [`Triples::negative_scores`]; of items they are
+    /// gathered, n k d numbers.
     #[must_use]
     pub fn rows(self) -> Tensor<B, 2> {
         match self {
@@ -84,22 +85,38 @@ impl<B: ContrastBackend> Triples<B> {
     #[track_caller]
     #[must_use]
     pub fn negative_scores(&self) -> Tensor<B, 2> {
-        let (anchors, [n, _]) = (self.anchors.clone(), self.anchors.dims());
+        let (anchors, [n, d]) = (self.anchors.clone(), self.anchors.dims());
         match self.negatives.clone() {
             SampledNegatives::Items { table, ids } => sampled_scores(anchors, table, ids),
             SampledNegatives::Rows(rows) => {
-                let [negatives, _] = rows.dims();
-                assert!(
-                    negatives >= n && negatives % n == 0,
-                    "{negatives} negatives are not a multiple of {n} anchors"
-                );
-                if negatives == n {
+                let k = self.each(&rows);
+                if k == 1 {
                     return row_dot(anchors, rows).reshape([n, 1]);
                 }
-                let own = Tensor::arange(0..negatives as i64, &rows.device());
-                sampled_scores(anchors, rows, own)
+                rows.reshape([n, k, d]).matmul(anchors.reshape([n, d, 1])).reshape([n, k])
             }
         }
+    }
+
+    /// The same, of rows by the dot product that positives are scored with: the two are subtracted from one another, and a
+    /// GPU may round a matrix product otherwise. It repeats the anchors in memory.
+    #[track_caller]
+    pub(super) fn negative_dots(&self) -> Tensor<B, 2> {
+        let SampledNegatives::Rows(rows) = &self.negatives else { return self.negative_scores() };
+        let (k, [n, d]) = (self.each(rows), self.anchors.dims());
+        let anchors = self.anchors.clone().reshape([n, 1, d]).expand([n, k, d]).reshape([n * k, d]);
+        row_dot(anchors, rows.clone()).reshape([n, k])
+    }
+
+    /// k
+    #[track_caller]
+    fn each(&self, rows: &Tensor<B, 2>) -> usize {
+        let ([n, _], [negatives, _]) = (self.anchors.dims(), rows.dims());
+        assert!(
+            n > 0 && negatives >= n && negatives % n == 0,
+            "{negatives} negatives are not a multiple of {n} anchors"
+        );
+        negatives / n
     }
 }
 

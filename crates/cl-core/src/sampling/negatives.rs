@@ -16,7 +16,7 @@ pub trait Owners: Send + Sync {
     /// Number of owners.
     fn owners(&self) -> usize;
 
-    /// The items of an owner, ascending, without repeats.
+    /// The items of an owner, ascending, without repeats, all of them of the catalogue.
     fn items_of(&self, owner: usize) -> &[u32];
 }
 
@@ -29,11 +29,15 @@ pub struct NegativeSampler {
 }
 
 impl NegativeSampler {
-    /// Draws from a catalogue whose items have so many events, for these owners.
+    /// Draws from a catalogue whose items have so many events, for these owners. O(items, and items of all owners).
     ///
     /// # Errors
     ///
     /// The first owner who has every item that could be drawn.
+    ///
+    /// # Panics
+    ///
+    /// If an owner has an item that is none of the catalogue, and the law is that of popularity.
     pub fn new(sampling: Sampling, counts: &[u32], owners: Arc<dyn Owners>) -> Result<Self, usize> {
         let law = ItemSampler::new(sampling, counts);
         match law.without_negative((0..owners.owners()).map(|owner| owners.items_of(owner))) {
@@ -63,7 +67,10 @@ impl NegativeSampler {
     /// ln of the share of all draws that an owner has not.
     fn log_left(&self, owner: u32) -> f32 {
         let items = self.owners.items_of(owner as usize);
-        let taken: f64 = items.iter().map(|&item| self.law.probability(item)).sum();
+        let taken: f64 = match self.law.sampling() {
+            Sampling::Uniform => items.len() as f64 * self.law.probability(0),
+            Sampling::Popularity => items.iter().map(|&item| self.law.probability(item)).sum(),
+        };
         (1.0 - taken).ln() as f32
     }
 
@@ -151,21 +158,23 @@ impl Draw {
     }
 
     /// The items, those of an anchor together, `[n · k]`; drawn by the host when this is first called, in
-    /// O(n k log(items of an owner)) shared by all threads. An owner with most items has its draws repeated as often.
+    /// O(n k log(items of an owner)) shared by all threads, by popularity also log(items). An owner who has most of what could
+    /// be drawn has draws repeated as often.
     #[must_use]
     pub fn items(&self) -> Arc<[u32]> {
         let Rule { sampler, key, owners, each, listed } = &*self.0;
-        let list = || {
-            let mut items = vec![0; self.len()];
-            let rows = items.par_chunks_mut((*each).max(1)).zip(&owners[..]).enumerate();
-            rows.with_min_len(256).for_each(|(row, (items, &owner))| {
-                let (mut rng, own) = (key.rng(row as u32), sampler.owners.items_of(owner as usize));
-                let has = |item| own.binary_search(&item).is_ok();
-                items.fill_with(|| sampler.law.draw_other(&mut rng, has));
-            });
-            items.into()
-        };
-        listed.get_or_init(list).clone()
+        if let Some(items) = listed.get() {
+            return items.clone();
+        }
+        let mut items = vec![0; self.len()];
+        let rows = items.par_chunks_mut((*each).max(1)).zip(&owners[..]).enumerate();
+        rows.with_min_len(256).for_each(|(row, (items, &owner))| {
+            let (mut rng, own) = (key.rng(row as u32), sampler.owners.items_of(owner as usize));
+            let has = |item| own.binary_search(&item).is_ok();
+            items.fill_with(|| sampler.law.draw_other(&mut rng, has));
+        });
+        // Kept when it is whole: threads of a pool that waited for one another's list could not make it.
+        listed.get_or_init(|| items.into()).clone()
     }
 
     /// ln q of each, how likely its anchor draws it: its probability over the share of all that the anchor's owner has not.
@@ -176,11 +185,11 @@ impl Draw {
     ///
     /// # Cost
     ///
-    /// O(n k), and on the host the items of every owner, one after another.
+    /// O(n k), and on the host by popularity the items of every owner, one after another.
     ///
     /// # Panics
     ///
-    /// If `drawn` is of another length.
+    /// If `drawn` is of another length, and the law tells items apart.
     #[must_use]
     pub fn log_q<B: ContrastBackend>(
         &self,
