@@ -143,7 +143,7 @@ pub trait ContrastBackend: Backend {
         table: FloatTensor<Self>,
         ids: IntTensor<Self>,
     ) -> FloatTensor<Self> {
-        sampled::scores::<Self>(anchors, table, ids)
+        portable::sampled_scores::<Self>(anchors, table, ids)
     }
 
     /// The gradients of [`sampled_scores`](Self::sampled_scores) for anchors `[n, d]` and table `[items, d]`, given that of its
@@ -158,7 +158,7 @@ pub trait ContrastBackend: Backend {
         ids: IntTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        sampled::scores_backward::<Self>(anchors, table, ids, grad)
+        portable::sampled_scores_backward::<Self>(anchors, table, ids, grad)
     }
 }
 

@@ -5,7 +5,7 @@ use burn_flex::{Flex, FlexTensor};
 
 use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
 use super::host::{self, Matrix};
-use super::{host_sampled, portable, sampled};
+use super::{host_sampled, portable};
 
 /// The tensor's numbers in row-major order without a copy where it is contiguous.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -94,7 +94,7 @@ impl ContrastBackend for Flex {
 
     fn sampled_scores(anchors: FlexTensor, table: FlexTensor, ids: FlexTensor) -> FlexTensor {
         if anchors.dtype() != DType::F32 || ids.dtype() != DType::I32 {
-            return sampled::scores::<Self>(anchors, table, ids);
+            return portable::sampled_scores::<Self>(anchors, table, ids);
         }
         let [anchors, table] = [anchors, table].map(contiguous);
         let (a, ids) = (matrix(&anchors), ids.to_contiguous());
@@ -110,7 +110,7 @@ impl ContrastBackend for Flex {
         grad: FlexTensor,
     ) -> [FlexTensor; 2] {
         if anchors.dtype() != DType::F32 || ids.dtype() != DType::I32 {
-            return sampled::scores_backward::<Self>(anchors, table, ids, grad);
+            return portable::sampled_scores_backward::<Self>(anchors, table, ids, grad);
         }
         let [anchors, table, grad] = [anchors, table, grad].map(contiguous);
         let (a, t, ids) = (matrix(&anchors), matrix(&table), ids.to_contiguous());

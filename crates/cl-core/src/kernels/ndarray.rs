@@ -9,7 +9,7 @@ use burn_ndarray::{
 
 use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
 use super::host::{self, Matrix};
-use super::{host_sampled, portable, sampled};
+use super::{host_sampled, portable};
 
 struct Host {
     data: Vec<f32>,
@@ -106,7 +106,7 @@ where
         ids: IntTensor<Self>,
     ) -> FloatTensor<Self> {
         if anchors.dtype() != DType::F32 {
-            return sampled::scores::<Self>(anchors, table, ids);
+            return portable::sampled_scores::<Self>(anchors, table, ids);
         }
         let (anchors, table) = (read::<Self>(anchors), read::<Self>(table));
         let out = host_sampled::scores(anchors.matrix(), table.matrix(), &whole_numbers::<Self>(ids));
@@ -121,7 +121,7 @@ where
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
         if anchors.dtype() != DType::F32 {
-            return sampled::scores_backward::<Self>(anchors, table, ids, grad);
+            return portable::sampled_scores_backward::<Self>(anchors, table, ids, grad);
         }
         let [anchors, table, grad] = [anchors, table, grad].map(read::<Self>);
         let ids = whole_numbers::<Self>(ids);

@@ -24,7 +24,8 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 
 use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
-use super::{portable, sampled as portable_sampled};
+use super::portable;
+use super::sampled::listed;
 use launch::rows_in_memory;
 use row_lse::Ids;
 
@@ -181,13 +182,13 @@ where
                 let beside = Tensor::<Self, 1>::empty([1], device).into_primitive().tensor();
                 draw::draw(draw, range, &beside)
             }
-            _ => portable_sampled::listed::<Self>(draw, device),
+            _ => listed::<Self>(draw, device),
         }
     }
 
     fn sampled_scores(anchors: CubeTensor<R>, table: CubeTensor<R>, ids: CubeTensor<R>) -> CubeTensor<R> {
         if !takes(&[&anchors, &table]) || ids.dtype != DType::I32 || ids.meta.shape()[0] == 0 {
-            return portable_sampled::scores::<Self>(anchors, table, ids);
+            return portable::sampled_scores::<Self>(anchors, table, ids);
         }
         let [anchors, table, ids] = [anchors, table, ids].map(rows_in_memory);
         let (n, count) = (anchors.meta.shape()[0], ids.meta.shape()[0]);
@@ -201,7 +202,7 @@ where
         grad: CubeTensor<R>,
     ) -> [CubeTensor<R>; 2] {
         if !takes(&[&anchors, &table, &grad]) || ids.dtype != DType::I32 {
-            return portable_sampled::scores_backward::<Self>(anchors, table, ids, grad);
+            return portable::sampled_scores_backward::<Self>(anchors, table, ids, grad);
         }
         let grad = Self::float_reshape(grad, [ids.meta.shape()[0]].into());
         let [anchors, table, ids, grad] = [anchors, table, ids, grad].map(rows_in_memory);
