@@ -1,5 +1,6 @@
 //! From an input to embeddings: what the training loop asks of every encoder, and how.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -60,7 +61,25 @@ pub trait Encoder<B: Backend> {
 
     /// The embeddings of each request, `[request.rows.len(), dim]`, in the order of the requests.
     fn encode(&self, requests: &[Request<Self::Input>]) -> Vec<Tensor<B, 2>>;
+
+    /// What of [`encode`](Self::encode) needs no parameters, to be done a step ahead by another thread: which rows a pass needs,
+    /// in what order sums are added, and, on a GPU, the copies of that to the device. `None` if nothing is worth it.
+    fn planner(&self) -> Option<Planner<Self::Input>> {
+        None
+    }
+
+    /// As [`encode`](Self::encode), with what a planner of this encoder, or of one that was made alike, made of the same
+    /// requests.
+    fn encode_planned(&self, requests: &[Request<Self::Input>], _planned: &Planned) -> Vec<Tensor<B, 2>> {
+        self.encode(requests)
+    }
 }
+
+/// Plans requests for an encoder; see [`Encoder::planner`].
+pub type Planner<I> = Box<dyn Fn(&[Request<I>]) -> Planned + Send>;
+
+/// What a planner makes, which its encoder alone reads.
+pub type Planned = Box<dyn Any + Send>;
 
 /// What an encoder reads of its input: what a view may perturb to any effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

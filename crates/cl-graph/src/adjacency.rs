@@ -168,7 +168,7 @@ impl Adjacency {
     }
 
     /// The whole graph's adjacency, itself unless it is a view.
-    fn whole(&self) -> &Self {
+    pub(crate) fn whole(&self) -> &Self {
         self.0.view.as_ref().map_or(self, |view| &view.whole)
     }
 

@@ -22,7 +22,7 @@ pub use encoder::GraphEncoder;
 pub use init::Init;
 pub use input::{GraphInput, Noise, Output, PerLayer, Structure};
 pub use kept::{Keep, Kept, Share};
-pub use kernels::{GraphBackend, spmm};
+pub use kernels::{GraphBackend, Preparer, spmm};
 pub use light_gcn::{LightGcn, LightGcnConfig};
 pub use matrix_factorization::{MatrixFactorization, MatrixFactorizationConfig};
 pub use petgraph::{Edge, Node};

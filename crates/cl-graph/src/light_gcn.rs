@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
-use cl_core::encoder::Senses;
+use cl_core::encoder::{Planned, Planner, Senses};
 use cl_core::registry::{Check, ensure};
 use cl_core::{Encoder, Request, StreamKey};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::encoder::GraphEncoder;
 use crate::init::{Init, check};
 use crate::input::GraphInput;
 use crate::kernels::GraphBackend;
-use crate::plan::{Storage, encode};
+use crate::plan::{Propagation, Storage};
 
 /// `type = "light_gcn"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,10 +126,29 @@ pub struct LightGcn<B: Backend> {
     storage: Storage,
 }
 
+impl<B: Backend> LightGcn<B> {
+    fn propagation(&self) -> Propagation {
+        Propagation {
+            layers: self.layers,
+            include_layer_zero: self.include_layer_zero,
+            storage: self.storage,
+        }
+    }
+}
+
 impl<B: GraphBackend> Encoder<B> for LightGcn<B> {
     type Input = GraphInput;
 
     fn encode(&self, requests: &[Request<GraphInput>]) -> Vec<Tensor<B, 2>> {
-        encode(self.table.val(), self.layers, self.include_layer_zero, self.storage, requests)
+        self.propagation().encode(self.table.val(), requests)
+    }
+
+    fn planner(&self) -> Option<Planner<GraphInput>> {
+        let table = self.table.val();
+        self.propagation().planner::<B>(table.dims()[0], &table.device())
+    }
+
+    fn encode_planned(&self, requests: &[Request<GraphInput>], planned: &Planned) -> Vec<Tensor<B, 2>> {
+        self.propagation().encode_planned(self.table.val(), requests, planned)
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
-use cl_core::encoder::Senses;
+use cl_core::encoder::{Planned, Planner, Senses};
 use cl_core::registry::Check;
 use cl_core::{Encoder, Request, StreamKey};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::encoder::GraphEncoder;
 use crate::init::{Init, check};
 use crate::input::GraphInput;
 use crate::kernels::GraphBackend;
-use crate::plan::{Storage, encode};
+use crate::plan::{Propagation, Storage};
 
 /// `type = "matrix_factorization"`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,10 +89,22 @@ pub struct MatrixFactorization<B: Backend> {
     pub table: Param<Tensor<B, 2>>,
 }
 
+/// The table itself.
+const PROPAGATION: Propagation = Propagation { layers: 0, include_layer_zero: true, storage: Storage::F32 };
+
 impl<B: GraphBackend> Encoder<B> for MatrixFactorization<B> {
     type Input = GraphInput;
 
     fn encode(&self, requests: &[Request<GraphInput>]) -> Vec<Tensor<B, 2>> {
-        encode(self.table.val(), 0, true, Storage::F32, requests)
+        PROPAGATION.encode(self.table.val(), requests)
+    }
+
+    fn planner(&self) -> Option<Planner<GraphInput>> {
+        let table = self.table.val();
+        PROPAGATION.planner::<B>(table.dims()[0], &table.device())
+    }
+
+    fn encode_planned(&self, requests: &[Request<GraphInput>], planned: &Planned) -> Vec<Tensor<B, 2>> {
+        PROPAGATION.encode_planned(self.table.val(), requests, planned)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Device, Tensor, TensorPrimitive};
+use cl_core::encoder::{Planned, Planner};
+use cl_core::kernels::OnDevice;
 use cl_core::{Request, Rows};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,8 @@ pub struct Plan {
     pub storage: Storage,
     /// The answers of [`Plan::needed`]: forward and backward ask the same. A plan is not changed once it was run.
     needed: Mutex<Vec<Needed>>,
+    /// What backends keep of it.
+    on_device: OnDevice,
 }
 
 /// Gathers, and the rows of each layer that they need by which neighbours.
@@ -102,8 +106,16 @@ impl Plan {
                 Gather { pass, output: input.output, rows: rows.clone() }
             })
             .collect();
-        let storage = Storage::F32;
-        Self { layers, include_layer_zero, nodes, passes, wanted, storage, needed: Mutex::default() }
+        Self {
+            layers,
+            include_layer_zero,
+            nodes,
+            passes,
+            wanted,
+            storage: Storage::F32,
+            needed: Mutex::default(),
+            on_device: OnDevice::default(),
+        }
     }
 
     /// The same plan with layers so stored.
@@ -128,6 +140,12 @@ impl Plan {
         let needed = Arc::new(needed::needed(self, structure, &chosen, neighbours));
         known.push((chosen, neighbours, needed.clone()));
         needed
+    }
+
+    /// What backends keep of it.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    pub(crate) fn on_device(&self) -> &OnDevice {
+        &self.on_device
     }
 
     /// Number of rows that come out.
@@ -168,16 +186,65 @@ pub fn propagate<B: GraphBackend>(plan: &Arc<Plan>, table: Tensor<B, 2>) -> Tens
     Tensor::from_primitive(TensorPrimitive::Float(B::propagate(plan, table.into_primitive().tensor())))
 }
 
-/// Answers requests with one propagation.
-pub(crate) fn encode<B: GraphBackend>(
-    table: Tensor<B, 2>,
-    layers: usize,
-    include_layer_zero: bool,
-    storage: Storage,
-    requests: &[Request<GraphInput>],
-) -> Vec<Tensor<B, 2>> {
-    let [nodes, _] = table.dims();
-    let plan = Arc::new(Plan::new(layers, include_layer_zero, nodes, requests).stored(storage));
-    let parts = B::propagate_parts(&plan, table.into_primitive().tensor());
+/// The propagation of an encoder, whatever is asked of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Propagation {
+    pub(crate) layers: usize,
+    pub(crate) include_layer_zero: bool,
+    pub(crate) storage: Storage,
+}
+
+impl Propagation {
+    fn plan(self, nodes: usize, requests: &[Request<GraphInput>]) -> Arc<Plan> {
+        Arc::new(Plan::new(self.layers, self.include_layer_zero, nodes, requests).stored(self.storage))
+    }
+
+    /// Answers requests with one propagation.
+    pub(crate) fn encode<B: GraphBackend>(
+        self,
+        table: Tensor<B, 2>,
+        requests: &[Request<GraphInput>],
+    ) -> Vec<Tensor<B, 2>> {
+        let [nodes, _] = table.dims();
+        run(&self.plan(nodes, requests), table)
+    }
+
+    /// Plans requests for a table of so many nodes, where the backend can make plans ready.
+    pub(crate) fn planner<B: GraphBackend>(
+        self,
+        nodes: usize,
+        device: &Device<B>,
+    ) -> Option<Planner<GraphInput>> {
+        let prepare = B::preparer(device)?;
+        Some(Box::new(move |requests| {
+            let plan = self.plan(nodes, requests);
+            prepare(&plan);
+            Box::new(plan)
+        }))
+    }
+
+    /// Answers requests by the plan that was made of them.
+    ///
+    /// # Panics
+    ///
+    /// If it is no such plan.
+    pub(crate) fn encode_planned<B: GraphBackend>(
+        self,
+        table: Tensor<B, 2>,
+        requests: &[Request<GraphInput>],
+        planned: &Planned,
+    ) -> Vec<Tensor<B, 2>> {
+        let Some(plan) = planned.downcast_ref::<Arc<Plan>>() else {
+            panic!("what was planned is no plan of a graph encoder")
+        };
+        let (nodes, made) = (table.dims()[0], [plan.layers, plan.nodes, plan.wanted.len()]);
+        let asked = [self.layers, nodes, requests.len()];
+        assert_eq!(made, asked, "the plan is of other layers, nodes and requests than are asked for");
+        run(plan, table)
+    }
+}
+
+fn run<B: GraphBackend>(plan: &Arc<Plan>, table: Tensor<B, 2>) -> Vec<Tensor<B, 2>> {
+    let parts = B::propagate_parts(plan, table.into_primitive().tensor());
     parts.into_iter().map(|part| Tensor::from_primitive(TensorPrimitive::Float(part))).collect()
 }

@@ -274,6 +274,33 @@ fn some_rows_are_the_same_rows_of_all<B: GraphBackend>(_backend: &str) {
     }
 }
 
+/// What is made ready by another thread is what the kernels would have made.
+fn prepared_plans_give_the_same_bits<B: GraphBackend>(backend: &str) {
+    for (draw, layers) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (5, 2)] {
+        let key = StreamKey::root(50).at(draw);
+        let (users, items, dim) = (310, 90, [16, 7][draw as usize % 2]);
+        let structures = structures(key, users, items, Normalization::Symmetric);
+        let requests = requests(key.child("requests"), &structures, layers);
+        let plan = || Arc::new(Plan::new(layers, draw % 2 == 0, users + items, &requests));
+        let table = tensor::<B, 2>(&random(key.child("table"), (users + items) * dim), [users + items, dim]);
+        let run = |plan: &Arc<Plan>| {
+            let grad = tensor::<B, 2>(&random(key.child("grad"), plan.rows() * dim), [plan.rows(), dim]);
+            let out = wrap::<B>(B::propagate(plan, primitive(table.clone())));
+            [bits(out), bits(wrap::<B>(B::propagate_backward(plan, primitive(grad))))]
+        };
+        let ahead = plan();
+        let prepare = B::preparer(&Default::default());
+        assert_eq!(prepare.is_some(), compiles_kernels(backend), "GPUs alone have something to make ready");
+        let Some(prepare) = prepare else { return };
+        std::thread::scope(|scope| {
+            let ahead = &ahead;
+            scope.spawn(move || prepare(ahead)).join().unwrap();
+        });
+        assert!(run(&ahead) == run(&plan()), "draw {draw}: {ahead:?}");
+        assert!(run(&ahead) == run(&plan()), "draw {draw}, once more: {ahead:?}");
+    }
+}
+
 fn bits_do_not_depend_on_threads<B: GraphBackend>(_backend: &str) {
     let key = StreamKey::root(44);
     // Several pieces of work, and not as many values as the loops of a software Vulkan have turns (65,535): there the
@@ -414,6 +441,7 @@ on_each_backend!(
     products,
     long_rows_and_empty_ones,
     runs_give_the_same_bits,
+    prepared_plans_give_the_same_bits,
     some_rows_are_the_same_rows_of_all,
     bits_do_not_depend_on_threads,
     bf16_rounds_layers_and_nothing_else,

@@ -134,7 +134,7 @@ fn every_case<B: ContrastBackend + OptimizerBackend>(backend: &str) {
                 everyone: 0..11,
                 origins: step.ids.clone().into(),
             };
-            let fresh = Fresh { positives: positives.clone(), wanted: None };
+            let fresh = Fresh { positives: positives.clone(), everyone: None };
             let keys = negatives.keys(&group, Direction::AToB, fresh);
             let Keys::Others { ids, .. } = &keys else { panic!("keys of a queue are others") };
             assert_eq!(ids.len(), step.keys_seen, "case {at}, step {time}");

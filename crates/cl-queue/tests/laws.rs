@@ -213,7 +213,7 @@ fn step(negatives: &mut dyn Negatives<Train>, ids: &[u32], seed: u64) -> [Tensor
     let anchors = rows(seed, ids.len()).require_grad();
     let positives = rows(seed + 500, ids.len()).require_grad();
     let group = group(ids);
-    let fresh = Fresh { positives: positives.clone(), wanted: None };
+    let fresh = Fresh { positives: positives.clone(), everyone: None };
     let keys = negatives.keys(&group, Direction::AToB, fresh);
     let pair = Pair { anchors: anchors.clone(), positives: positives.clone(), ids: group.ids.clone(), keys };
     let loss = InfoNceConfig::default().loss(pair, 0.0);
@@ -325,7 +325,7 @@ fn the_batch_may_stand_beside_the_queue() {
     let second = step(&mut *both, &[4, 5, 6], 2);
     assert!(second[2].clone().into_scalar() > in_batch(&second).into_scalar() + 0.1);
     let Keys::Others { ids, places, .. } =
-        both.keys(&group(&[8, 9]), Direction::AToB, Fresh { positives: rows(3, 2), wanted: None })
+        both.keys(&group(&[8, 9]), Direction::AToB, Fresh { positives: rows(3, 2), everyone: None })
     else {
         panic!("keys of a queue are others")
     };
@@ -336,7 +336,7 @@ fn the_batch_may_stand_beside_the_queue() {
 fn old_keys_are_dropped() {
     let mut negatives = queue(QueueConfig { size: 64, max_age: Some(2), ..QueueConfig::default() });
     let seen = |negatives: &mut dyn Negatives<Train>, ids: &[u32]| {
-        let fresh = Fresh { positives: rows(1, ids.len()), wanted: None };
+        let fresh = Fresh { positives: rows(1, ids.len()), everyone: None };
         let Keys::Others { ids, .. } = negatives.keys(&group(ids), Direction::AToB, fresh) else {
             panic!("keys of a queue are others")
         };
@@ -358,7 +358,7 @@ fn old_keys_are_dropped() {
 fn directions_have_queues_of_their_own() {
     let mut negatives = queue(QueueConfig { size: 4, ..QueueConfig::default() });
     for direction in [Direction::AToB, Direction::BToA] {
-        let fresh = Fresh { positives: rows(1, 2), wanted: None };
+        let fresh = Fresh { positives: rows(1, 2), everyone: None };
         negatives.keys(&group(&[1, 2]), direction, fresh);
     }
     negatives.step_done();

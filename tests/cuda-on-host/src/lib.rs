@@ -16,7 +16,7 @@
 //!
 //! With the variable `CL_IDLE_DEVICE` set, no kernel is run and what is read means nothing: what is left is the time that a
 //! program needs to ask for its work, which on a GPU must be less than the time of the work. With the value `names`, each
-//! launch is written to standard error.
+//! launch, and each copy to the device with its bytes, is written to standard error.
 #![cfg(feature = "run")]
 
 mod cache;

@@ -182,6 +182,9 @@ impl ComputeServer for HostServer {
 
     fn write(&mut self, descriptors: Vec<(CopyDescriptor, Bytes)>, _stream: StreamId) {
         for (descriptor, bytes) in descriptors {
+            if self.idle == Some(true) {
+                eprintln!("copy {}", bytes.len());
+            }
             let (width, rows) = rows(&descriptor);
             let mut target = self.resource(&descriptor.handle);
             for (to, from) in rows {

@@ -116,7 +116,7 @@ pub(super) fn check_sequence_contrast<B: TrainBackend>(
         );
         return Err(Problem::new(contrast.spans.at("sides"), message).with_help("remove `sides`"));
     }
-    if negatives.component.wants_more() {
+    if negatives.component.wants_everyone() {
         let message = format!(
             "negatives `{}` and encoder `{encoder}` do not go together: a batch has no sequences but its own",
             negatives.name

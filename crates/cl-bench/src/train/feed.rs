@@ -1,74 +1,59 @@
-//! Where the steps get their batches: made in place by one thread, a step ahead where there are more.
+//! Where steps get what they ask: made in place by one thread, a step ahead where there are more.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
-use cl_core::StreamKey;
-use cl_core::source::{Batch, Source};
-use cl_core::views::At;
+use cl_core::source::Source;
 
-/// What a batch is made with.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    /// Sampled for each positive.
-    pub(super) negatives: usize,
-    /// Whether they are listed here; if not, the device draws them.
-    pub(super) listed: bool,
-}
+use super::ask::{Asked, Asker};
 
-impl Wanted {
-    fn batch(self, source: &mut impl Source, at: At) -> Batch {
-        let batch = source.batch(at, self.negatives);
-        if self.listed {
-            let _ = batch.negatives.items();
-        }
-        batch
-    }
-}
+/// Where a step stands: epoch, and step of the epoch.
+type Position = (u64, u64);
 
-/// The batches of a training, one step after another.
+/// What the steps of a training ask, one after another, made in place where no thread is left for it.
 ///
-/// A batch is a function of its position alone, so that where it is made changes no bit.
-pub(super) enum Feed<S> {
+/// It is a function of its position alone, so that where it is made changes no bit.
+pub(super) enum Feed<S: Source> {
     /// Made when it is asked for.
-    InPlace { source: S, key: StreamKey, wanted: Wanted },
+    InPlace(Asker<S>),
     /// Made by another thread while the step before computes. It ends when nobody receives any more.
-    Ahead { batches: Receiver<(At, Batch)>, _maker: JoinHandle<()> },
+    Ahead { asked: Receiver<(Position, Asked<S::Input>)>, _maker: JoinHandle<()> },
 }
 
-impl<S: Source + 'static> Feed<S> {
-    /// Batches from step `step` of epoch `epoch` on, epoch after epoch.
-    pub(super) fn new(mut source: S, key: StreamKey, epoch: u64, step: u64, wanted: Wanted) -> Self {
-        if rayon::current_num_threads() == 1 {
-            return Self::InPlace { source, key, wanted };
+impl<S> Feed<S>
+where
+    S: Source<Input: Send> + 'static,
+{
+    /// From step `step` of epoch `epoch` on, epoch after epoch. `busy` threads compute or wait in a loop all the time.
+    pub(super) fn new(mut asker: Asker<S>, mut epoch: u64, mut step: u64, busy: usize) -> Self {
+        if rayon::current_num_threads() <= busy {
+            return Self::InPlace(asker);
         }
         // One waits while the next is made.
-        let (send, batches) = sync_channel(1);
+        let (send, asked) = sync_channel(1);
         let maker = std::thread::spawn(move || {
-            let steps = source.steps() as u64;
-            let mut at = At { key, epoch, step };
+            let steps = asker.steps();
             loop {
-                if at.step >= steps {
-                    at = At { key, epoch: at.epoch + 1, step: 0 };
+                if step >= steps {
+                    (epoch, step) = (epoch + 1, 0);
                 }
-                let batch = wanted.batch(&mut source, at);
-                if send.send((at, batch)).is_err() {
+                if send.send(((epoch, step), asker.asked(epoch, step))).is_err() {
                     return;
                 }
-                at.step += 1;
+                step += 1;
             }
         });
-        Self::Ahead { batches, _maker: maker }
+        Self::Ahead { asked, _maker: maker }
     }
 
-    /// The batch of the next step, which is that of this position.
-    pub(super) fn next(&mut self, epoch: u64, step: u64) -> Batch {
+    /// What the next step asks, which is that of this position.
+    pub(super) fn next(&mut self, epoch: u64, step: u64) -> Asked<S::Input> {
         match self {
-            Self::InPlace { source, key, wanted } => wanted.batch(source, At { key: *key, epoch, step }),
-            Self::Ahead { batches, .. } => match batches.recv() {
-                Ok((at, batch)) => {
-                    assert_eq!((at.epoch, at.step), (epoch, step), "batches come one step after another");
-                    batch
+            Self::InPlace(asker) => asker.asked(epoch, step),
+            Self::Ahead { asked, .. } => match asked.recv() {
+                Ok((at, asked)) => {
+                    assert_eq!(at, (epoch, step), "steps come one after another");
+                    asked
                 }
                 Err(_) => panic!("the thread that makes batches has panicked"),
             },

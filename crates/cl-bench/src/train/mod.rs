@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod ask;
 mod checkpoint;
 mod clock;
 mod feed;

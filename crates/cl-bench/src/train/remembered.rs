@@ -1,14 +1,16 @@
 //! A look at the keys that negatives remember, for the log: how old they are, and how far from what would be encoded now.
 
+use std::sync::PoisonError;
+
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use cl_core::negatives::{Direction, Kept};
 use cl_core::projection::ProjectionHead;
 use cl_core::source::Source;
-use cl_core::views::Views;
 use cl_core::{Encoder, Request};
 use cl_queue::{Shares, Staleness, thin};
 
+use super::ask::SharedViews;
 use super::checkpoint::Standing;
 use super::step::Method;
 use crate::backend::TrainBackend;
@@ -20,7 +22,7 @@ const LOOKED_AT: usize = 2048;
 pub(super) fn look<B, E, S>(
     standing: &Standing<B, E>,
     method: &Method<B>,
-    views: Option<&dyn Views<S::Input>>,
+    views: Option<&SharedViews<S::Input>>,
     source: &S,
     epoch: f64,
 ) -> Option<serde_json::Value>
@@ -40,6 +42,7 @@ where
         let Kept { name, direction, vectors, ids, origins, ages } = thin(&kept, LOOKED_AT);
         let mut request = source.again(&origins);
         if let (Some(views), Direction::AToB) = (views, direction) {
+            let views = views.lock().unwrap_or_else(PoisonError::into_inner);
             request.input = views.unperturbed(&request.input);
         }
         let kept = Kept { name: name.clone(), direction, vectors: vectors.inner(), ids, origins, ages };

@@ -1,5 +1,7 @@
 //! Epochs: steps, evaluation, selection, checkpoints.
 
+use std::sync::{Arc, Mutex};
+
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::tensor::Tensor;
@@ -7,14 +9,15 @@ use cl_core::Encoder;
 use cl_core::optimizer::Rule;
 use cl_core::projection::ProjectionHead;
 use cl_core::source::{Past, Source, Tables};
-use cl_core::views::{At, Views};
+use cl_core::views::Views;
 use cl_queue::MomentumEncoder;
 
+use super::ask::{Asker, Wants};
 use super::checkpoint::{Checkpoints, Standing, State, stable_ids};
-use super::feed::{Feed, Wanted};
+use super::feed::Feed;
 use super::losses::{Losses, Unread};
 use super::remembered::look;
-use super::step::{Method, Model, scored_by_id, step};
+use super::step::{Method, Model, step};
 use super::{Session, Timing, Trained};
 use crate::backend::TrainBackend;
 use crate::config::{Select, Training};
@@ -46,7 +49,7 @@ where
     B: TrainBackend,
     E: Encoder<B, Input = S::Input> + AutodiffModule<B> + 'static,
     E::InnerModule: Encoder<B::InnerBackend, Input = S::Input>,
-    S: Source + Clone + 'static,
+    S: Source<Input: Send + 'static> + Clone + 'static,
 {
     let Session {
         device,
@@ -69,10 +72,6 @@ where
         None => ProjectionHead::identity(),
     };
     let mut method = Method { objective, contrast, rate: rule.rate() };
-    let wanted = Wanted {
-        negatives: method.objective.negatives_per_positive(),
-        listed: !(answers_later::<B>() && scored_by_id(&*method.objective, &source)),
-    };
     let model: Model<B, E> = stable_ids((encoder, head));
     let momentum = method.contrast.as_ref().and_then(|contrasting| contrasting.negatives.momentum());
     let mut standing = Standing {
@@ -92,8 +91,19 @@ where
     if let Some(views) = &mut views {
         views.prepare(&source.everything());
     }
+    let views = views.map(|views| Arc::new(Mutex::new(views)));
     let steps = source.steps() as u64;
-    let mut feed = Feed::new(source.clone(), key.child("batches"), state.epoch, state.step, wanted);
+    let asker = Asker {
+        source: source.clone(),
+        views: views.clone(),
+        wants: Wants::of(&method, &source),
+        key,
+        planner: standing.model.0.planner(),
+    };
+    // CubeCL has a thread for the device, and that and who waits for it spin: a third thread on two cores made steps three times
+    // as long.
+    let busy = if answers_later::<B>() { 2 } else { 1 };
+    let mut feed = Feed::new(asker, state.epoch, state.step, busy);
     let limit = max_steps.unwrap_or(u64::MAX);
     let mut timing = Timing::default();
     progress.start(config.epochs as u64, steps, &state);
@@ -125,8 +135,7 @@ where
         epoch_seconds = 0.0;
         while state.step < steps && state.steps < limit {
             let started = clock.now();
-            let at = At { key, epoch: state.epoch, step: state.step };
-            let batch = feed.next(state.epoch, state.step);
+            let asked = feed.next(state.epoch, state.step);
             let sampled = clock.now();
             let epoch = state.epoch as f64 + state.step as f64 / steps as f64;
             let (next, losses, [forward, backward]) = step(
@@ -134,10 +143,7 @@ where
                 &mut standing.optimizer,
                 standing.key_encoder.as_mut(),
                 &mut method,
-                views.as_mut(),
-                &source,
-                &batch,
-                at,
+                &asked,
                 epoch,
                 clock,
             );
@@ -182,7 +188,7 @@ where
             metrics = measured(&standing.model, &mut state, &mut standing.best)?;
             state.stopped = config.patience > 0 && state.without_better >= config.patience as u64;
         }
-        let remembered = look(&standing, &method, views.as_deref(), &source, state.epoch as f64);
+        let remembered = look(&standing, &method, views.as_ref(), &source, state.epoch as f64);
         let line = state.log_line(name, &metrics, epoch_seconds, remembered, watermark.as_deref());
         progress.epoch(&state, &metrics);
         if let Some(checkpoints) = &checkpoints {
@@ -202,7 +208,7 @@ where
         // alone and stands in no checkpoint: a run that goes on does as if there had been no end.
         let metrics = measured(&standing.model, &mut state, &mut standing.best)?;
         if let (true, Some(checkpoints)) = (state.step > 0, &checkpoints) {
-            let remembered = look(&standing, &method, views.as_deref(), &source, state.epoch as f64);
+            let remembered = look(&standing, &method, views.as_ref(), &source, state.epoch as f64);
             let line = state.log_line(name, &metrics, epoch_seconds, remembered, watermark.as_deref());
             checkpoints.log(&line, &mut state)?;
         }

@@ -1,7 +1,5 @@
 //! Every user, or every item, of the other view (SGL's own code).
 
-use std::ops::Range;
-
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
@@ -30,16 +28,12 @@ impl<B: Backend> Negatives<B> for AllNodesConfig {
         KeyKind::Others
     }
 
-    fn wants_more(&self) -> bool {
+    fn wants_everyone(&self) -> bool {
         true
     }
 
-    fn wants(&self, group: &Group) -> Option<Range<u32>> {
-        Some(group.everyone.clone())
-    }
-
     fn keys(&mut self, group: &Group, _direction: Direction, fresh: Fresh<B>) -> Keys<B> {
-        let Some(vectors) = fresh.wanted else {
+        let Some(vectors) = fresh.everyone else {
             panic!("all_nodes needs the rows {:?} encoded", group.everyone)
         };
         let ids = group.everyone.clone().collect();

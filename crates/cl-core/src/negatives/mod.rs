@@ -3,7 +3,6 @@
 mod all_nodes;
 mod in_batch;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -31,8 +30,8 @@ pub enum Direction {
 pub struct Fresh<B: Backend> {
     /// The group's own rows in the keys' view, projected, `[n, d]`: the positives.
     pub positives: Tensor<B, 2>,
-    /// The rows that [`Negatives::wants`] named, projected.
-    pub wanted: Option<Tensor<B, 2>>,
+    /// All rows of the group's kind in that view, projected, if [`Negatives::wants_everyone`].
+    pub everyone: Option<Tensor<B, 2>>,
 }
 
 /// Keys that outlive their step, for a look at how stale they are.
@@ -60,14 +59,9 @@ pub trait Negatives<B: Backend>: Send {
     /// What kind of keys it gives.
     fn kind(&self) -> KeyKind;
 
-    /// Whether it wants more rows encoded than the group's own.
-    fn wants_more(&self) -> bool {
+    /// Whether it wants all rows of a group's kind ([`Group::everyone`]) encoded as keys, besides the group's own.
+    fn wants_everyone(&self) -> bool {
         false
-    }
-
-    /// Rows of the other view that must be encoded as keys, besides the group's own.
-    fn wants(&self, _group: &Group) -> Option<Range<u32>> {
-        None
     }
 
     /// The keys of a group in one direction.

@@ -10,7 +10,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, TensorMetadata};
 
-use super::backend::GraphBackend;
+use super::backend::{GraphBackend, Preparer};
 use super::portable;
 use crate::adjacency::Adjacency;
 use crate::plan::Plan;
@@ -113,6 +113,10 @@ impl<B: GraphBackend, C: CheckpointStrategy> GraphBackend for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish((plan.clone(), None), out),
             OpsKind::UnTracked(prep) => prep.finish(out),
         }
+    }
+
+    fn preparer(device: &Self::Device) -> Option<Preparer> {
+        B::preparer(device)
     }
 
     fn propagate_parts(plan: &Arc<Plan>, table: FloatTensor<Self>) -> Vec<FloatTensor<Self>> {

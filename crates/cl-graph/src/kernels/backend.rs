@@ -10,6 +10,9 @@ use super::portable;
 use crate::adjacency::Adjacency;
 use crate::plan::Plan;
 
+/// Makes a plan ready; see [`GraphBackend::preparer`].
+pub type Preparer = Box<dyn Fn(&Plan) + Send>;
+
 /// Products with a graph's adjacency.
 pub trait GraphBackend: Backend {
     /// `A x`, or `Aᵀ x` with `transposed`; `[nodes, d]` → `[nodes, d]`.
@@ -25,6 +28,14 @@ pub trait GraphBackend: Backend {
     /// The same, each gather's rows as a tensor of their own.
     fn propagate_parts(plan: &Arc<Plan>, table: FloatTensor<Self>) -> Vec<FloatTensor<Self>> {
         portable::parts::<Self>(plan, Self::propagate(plan, table))
+    }
+
+    /// What makes a plan ready, a step ahead and on any thread: all that [`propagate`](Self::propagate) and its gradient read of
+    /// it is worked out and copied to the device, which they would do themselves otherwise. `None` where that is nothing.
+    ///
+    /// Made on the thread that runs plans, whose queue on the device the copies then join.
+    fn preparer(_device: &Self::Device) -> Option<Preparer> {
+        None
     }
 
     /// The gradient of [`propagate`](Self::propagate) for the table: `[plan.rows(), d]` → `[nodes, d]`.

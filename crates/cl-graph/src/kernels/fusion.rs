@@ -7,7 +7,7 @@ use burn::tensor::{Shape, TensorMetadata};
 use burn_fusion::{Fusion, FusionBackend};
 use cl_core::kernels::fusion::custom;
 
-use super::backend::GraphBackend;
+use super::backend::{GraphBackend, Preparer};
 use crate::adjacency::Adjacency;
 use crate::plan::Plan;
 
@@ -24,6 +24,10 @@ impl<B: FusionBackend + GraphBackend> GraphBackend for Fusion<B> {
         let run = move |[table]: [FloatTensor<B>; 1]| [B::propagate(&plan, table)];
         let [out] = custom::<B, 1, 1>("propagate", [table], [shape], run);
         out
+    }
+
+    fn preparer(device: &Self::Device) -> Option<Preparer> {
+        B::preparer(device)
     }
 
     fn propagate_backward(plan: &Arc<Plan>, grad: FloatTensor<Self>) -> FloatTensor<Self> {

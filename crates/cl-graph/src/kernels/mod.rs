@@ -22,4 +22,4 @@ mod product;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod stored;
 
-pub use backend::{GraphBackend, spmm};
+pub use backend::{GraphBackend, Preparer, spmm};

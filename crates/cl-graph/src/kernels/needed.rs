@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use cl_core::kernels::OnDevice;
 use fixedbitset::FixedBitSet;
 
 use crate::adjacency::{Adjacency, Csr};
@@ -42,6 +43,7 @@ pub(crate) struct Wanted {
     pub(crate) rows: Vec<u32>,
     nodes: usize,
     place: OnceLock<Vec<u32>>,
+    on_device: OnDevice,
 }
 
 impl Wanted {
@@ -53,7 +55,7 @@ impl Wanted {
         } else {
             marked.ones().map(|row| row as u32).collect()
         };
-        Self { rows, nodes: marked.len(), place: OnceLock::new() }
+        Self { rows, nodes: marked.len(), place: OnceLock::new(), on_device: OnDevice::default() }
     }
 
     /// The rows that the chosen gathers read.
@@ -66,6 +68,18 @@ impl Wanted {
             }
         }
         Self::of_marked(&marked)
+    }
+
+    /// Number of nodes that there are.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// What backends keep of it.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    pub(crate) fn on_device(&self) -> &OnDevice {
+        &self.on_device
     }
 
     /// Whether these are so many that a product of all rows takes hardly longer, and needs no list of its own.

@@ -31,8 +31,8 @@ use row_lse::Ids;
 
 use crate::sampling::Draw;
 
-/// Ids on the device.
-fn upload<R, F, I, BT>(mask: Option<&IdMask>, device: &R::Device) -> Ids<R>
+/// Ids on the device of the anchors.
+fn upload<R, F, I, BT>(mask: Option<&IdMask>, anchors: &CubeTensor<R>) -> Ids<R>
 where
     R: CubeRuntime,
     F: FloatElement,
@@ -43,11 +43,12 @@ where
         let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
         let length = ids.len();
         let data = TensorData::new(ids, [length]);
-        Tensor::<CubeBackend<R, F, I, BT>, 1, Int>::from_data(data, device).into_primitive()
+        Tensor::<CubeBackend<R, F, I, BT>, 1, Int>::from_data(data, &anchors.device).into_primitive()
     };
     match mask {
         Some(mask) => Ids { anchors: tensor(&mask.anchors), keys: tensor(&mask.keys), masked: true },
-        None => Ids { anchors: tensor(&[0]), keys: tensor(&[0]), masked: false },
+        // Without a mask, no kernel reads what stands for the ids.
+        None => Ids { anchors: anchors.clone(), keys: anchors.clone(), masked: false },
     }
 }
 
@@ -135,7 +136,7 @@ where
         if !fits(&anchors, &keys) {
             return portable::row_lse::<Self>(anchors, keys, scale, mask);
         }
-        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors.device);
+        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors);
         row_lse::row_lse(&rows_in_memory(anchors), &rows_in_memory(keys), &ids, scale)
     }
 
@@ -150,7 +151,7 @@ where
         if !fits(&anchors, &keys) {
             return portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask);
         }
-        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors.device);
+        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors);
         let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(rows_in_memory);
         let of_anchors = gradient::of_anchors(&anchors, &keys, &lse, &grad, &ids, scale);
         let of_keys = gradient::of_keys(&anchors, &keys, &lse, &grad, &ids, scale);
@@ -166,7 +167,7 @@ where
         if !fits(&anchors, &keys) {
             return portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask);
         }
-        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors.device);
+        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors);
         let (anchors, keys) = (rows_in_memory(anchors), rows_in_memory(keys));
         let lse = row_lse::row_lse(&anchors, &keys, &ids, scale);
         let ones =

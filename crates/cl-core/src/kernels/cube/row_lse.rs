@@ -14,7 +14,7 @@ use super::tile::{DEPTH, EACH, PITCH, SIDE, TILE, dot_products, shares};
 /// Stands for −∞, which the shading language cannot write.
 pub(super) const LOWEST: f32 = -3.0e38;
 
-/// Ids of the rows of both tables, on the device; of length 1 and not looked at where nothing is masked.
+/// Ids of the rows of both tables, on the device; anything that lies there, and not looked at, where nothing is masked.
 pub(super) struct Ids<R: CubeRuntime> {
     pub(super) anchors: CubeTensor<R>,
     pub(super) keys: CubeTensor<R>,

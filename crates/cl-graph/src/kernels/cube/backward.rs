@@ -9,27 +9,26 @@ use burn_cubecl::tensor::CubeTensor;
 use cl_core::kernels::cube::launch::{upload, upload_u32};
 use fixedbitset::FixedBitSet;
 
-use super::device::{Tasks, empty, matrix, matrix_of_rows};
+use super::device::{Tasks, empty, marks_of, matrix_at, tasks_at};
 use super::gather::{self, MEAN, Wanted};
 use super::operand::Operand;
 use super::product::{Matrix, Options};
-use super::work::{self, Work};
-use crate::input::Output;
+use super::work::Work;
+use crate::input::{Output, Structure};
 use crate::kernels::needed::{Neighbours, Rows, reads_layer};
-use crate::plan::{Gather, Plan};
+use crate::plan::{Gather, Pass, Plan};
 
 /// Whether a gather's rows follow one another, so that no list is needed of them.
 fn is_range(gather: &Gather) -> bool {
     matches!(gather.rows, cl_core::Rows::Range(_)) && !gather.rows.is_empty()
 }
 
-/// The matrix that takes the gradient of the output to the rows that it reaches directly through lists: each row's entries
-/// in the order of the output.
+/// The matrix that takes the gradient of the output to the rows that it reaches directly through the chosen gathers, which are
+/// lists: each row's entries in the order of the output.
 fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) -> Matrix<R> {
     let mut rows = vec![0_u32; plan.nodes];
     let mut present = FixedBitSet::with_capacity(plan.nodes);
-    let listed = |(gather, chosen): &(&Gather, &bool)| **chosen && !is_range(gather);
-    for (gather, _) in plan.wanted.iter().zip(chosen).filter(listed) {
+    for (gather, _) in plan.wanted.iter().zip(chosen).filter(|(_, chosen)| **chosen) {
         for row in gather.rows.iter() {
             rows[row as usize] += 1;
             present.insert(row as usize);
@@ -47,7 +46,7 @@ fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) ->
     let (mut columns, mut values) = (vec![0; end], vec![0.0; end]);
     let mut first = 0;
     for (gather, chosen) in plan.wanted.iter().zip(chosen) {
-        if listed(&(gather, chosen)) {
+        if *chosen {
             let weight = weight(plan, gather);
             for (row, from) in gather.rows.iter().zip(first..) {
                 let place = &mut rows[row as usize];
@@ -64,8 +63,22 @@ fn direct<R: CubeRuntime>(plan: &Plan, chosen: &[bool], like: &CubeTensor<R>) ->
     }
 }
 
-/// The last [`direct`] matrix: in most plans, layers from 1 on have the same.
-type Last<R> = Option<(Vec<bool>, Matrix<R>)>;
+/// The [`direct`] matrix of the chosen gathers, made on first use: in most plans, layers from 1 on have the same. `None` if
+/// none of them has a list.
+fn direct_of<R: CubeRuntime>(
+    plan: &Plan,
+    chosen: impl Fn(&Gather) -> bool,
+    like: &CubeTensor<R>,
+) -> Option<Matrix<R>> {
+    let listed = |gather: &Gather| chosen(gather) && !is_range(gather) && !gather.rows.is_empty();
+    let marks: Vec<bool> = plan.wanted.iter().map(listed).collect();
+    if !marks.contains(&true) {
+        return None;
+    }
+    let fits = |(of, made): &(Vec<bool>, Matrix<R>)| *of == marks && made.columns.device == like.device;
+    let (_, matrix) = plan.on_device().get(fits, || (marks.clone(), direct(plan, &marks, like)));
+    Some(matrix)
+}
 
 /// The share of a layer in what the gather reads.
 fn weight(plan: &Plan, gather: &Gather) -> f32 {
@@ -80,14 +93,8 @@ fn add_direct<R: CubeRuntime>(
     chosen: impl Fn(&Gather) -> bool,
     out: &CubeTensor<R>,
     add: bool,
-    last: &mut Last<R>,
 ) {
-    let marks: Vec<bool> = plan.wanted.iter().map(&chosen).collect();
-    if last.as_ref().is_none_or(|(of, _)| *of != marks) {
-        let made = direct(plan, &marks, grad);
-        *last = Some((marks, made));
-    }
-    if let Some((_, direct)) = last {
+    if let Some(direct) = direct_of(plan, &chosen, grad) {
         direct.product(&Operand::Plain(grad.clone()), out, &Options { add, ..Options::none() });
     }
     let mut row = 0;
@@ -103,36 +110,59 @@ fn add_direct<R: CubeRuntime>(
     }
 }
 
+/// The distinct graphs of a plan. Noise does not depend on the table, so passes over one graph differ in nothing here.
+fn graphs(plan: &Plan) -> impl Iterator<Item = &Structure> {
+    let distinct = |&(index, pass): &(usize, &Pass)| {
+        !plan.passes[..index].iter().any(|other| other.structure.same(&pass.structure))
+    };
+    plan.passes.iter().enumerate().filter(distinct).map(|(_, pass)| &pass.structure)
+}
+
+/// Whether a gather is of a pass over this graph. The gradient of a layer is zero but at the rows that these need of it.
+fn of_graph<'a>(plan: &'a Plan, structure: &'a Structure) -> impl Fn(&Gather) -> bool + Copy + 'a {
+    move |gather| plan.passes[gather.pass].structure.same(structure)
+}
+
+/// Whether a gather reads the table itself.
+fn reads_table(plan: &Plan) -> impl Fn(&Gather) -> bool {
+    move |gather| match gather.output {
+        Output::Final => plan.in_mean(0),
+        Output::Layer(layer) => layer == 0,
+    }
+}
+
+/// Copies what [`propagate_backward`] reads of a plan to the device; `like` is any tensor there.
+pub(super) fn prepare<R: CubeRuntime>(plan: &Plan, like: &CubeTensor<R>) {
+    for structure in graphs(plan) {
+        let of_graph = of_graph(plan, structure);
+        let needed = plan.needed(structure, of_graph, Neighbours::All);
+        for (layer, rows) in needed.iter().enumerate() {
+            if let Some(above) = needed.get(layer + 1) {
+                let _ = (tasks_at(&structure.layer(layer + 1), rows, like), marks_of(above, like));
+            }
+            if layer > 0 {
+                let _ = direct_of(plan, |gather| of_graph(gather) && reads_layer(gather, layer), like);
+            }
+        }
+    }
+    let _ = direct_of(plan, reads_table(plan), like);
+}
+
 /// See [`GraphBackend::propagate_backward`](crate::GraphBackend::propagate_backward).
 pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R>) -> CubeTensor<R> {
     let grad = into_contiguous_aligned(grad);
     let shape = [plan.nodes, grad.meta.shape()[1]];
     let mut total: Option<CubeTensor<R>> = None;
-    let mut last = None;
-    // Noise does not depend on the table, so passes over one graph differ in nothing here.
-    for (index, pass) in plan.passes.iter().enumerate() {
-        if plan.passes[..index].iter().any(|other| other.structure.same(&pass.structure)) {
-            continue;
-        }
-        let of_graph = |gather: &Gather| plan.passes[gather.pass].structure.same(&pass.structure);
-        // The gradient of a layer is zero but at the rows that the forward pass needs of it.
-        let needed = plan.needed(&pass.structure, of_graph, Neighbours::All);
+    for structure in graphs(plan) {
+        let of_graph = of_graph(plan, structure);
+        let needed = plan.needed(structure, of_graph, Neighbours::All);
         // Layer by layer, the rows of the gradient that are there.
         let mut above: Option<(CubeTensor<R>, &Rows)> = None;
         for (layer, rows) in needed.iter().enumerate().rev() {
             let product = |out: &CubeTensor<R>, add| {
                 let Some((above, present)) = &above else { return };
-                let adjacency = pass.structure.layer(layer + 1);
-                let matrix = match rows {
-                    Rows::All => matrix(&adjacency, true, &grad),
-                    Rows::Some(wanted) if wanted.are_most() => matrix(&adjacency, true, &grad),
-                    Rows::Some(wanted) => matrix_of_rows(&adjacency, true, &wanted.rows, &grad),
-                };
-                let marks = match present {
-                    Rows::All => None,
-                    Rows::Some(wanted) if wanted.are_all() => None,
-                    Rows::Some(wanted) => Some(upload_u32(&grad, &work::bits(&wanted.rows, plan.nodes))),
-                };
+                let matrix = matrix_at(&structure.layer(layer + 1), true, rows, &grad);
+                let marks = marks_of(present, &grad);
                 let operand = Operand::new(above, plan.storage);
                 matrix.product(&operand, out, &Options { marks, add, ..Options::none() });
             };
@@ -142,7 +172,7 @@ pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R
                     above.is_none() && plan.wanted.iter().any(|gather| is_range(gather) && reads(gather));
                 let out = if from_zero { zeros(&grad, shape) } else { empty(&grad, shape) };
                 product(&out, false);
-                add_direct(plan, &grad, reads, &out, from_zero || above.is_some(), &mut last);
+                add_direct(plan, &grad, reads, &out, from_zero || above.is_some());
                 above = Some((out, rows));
             } else if above.is_some() {
                 match (&total, rows) {
@@ -162,11 +192,7 @@ pub(super) fn propagate_backward<R: CubeRuntime>(plan: &Plan, grad: CubeTensor<R
         }
     }
     let total = total.unwrap_or_else(|| zeros(&grad, shape));
-    let of_layer_zero = |gather: &Gather| match gather.output {
-        Output::Final => plan.in_mean(0),
-        Output::Layer(layer) => layer == 0,
-    };
-    add_direct(plan, &grad, of_layer_zero, &total, true, &mut last);
+    add_direct(plan, &grad, reads_table(plan), &total, true);
     total
 }
 

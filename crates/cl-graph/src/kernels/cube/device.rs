@@ -9,8 +9,9 @@ use cubecl::prelude::*;
 
 use super::product::Matrix;
 use super::view;
-use super::work::{TASK, Work};
+use super::work::{TASK, Work, bits};
 use crate::adjacency::Adjacency;
+use crate::kernels::needed::Rows;
 
 /// Units of a cube at most.
 const UNITS: usize = 256;
@@ -144,14 +145,49 @@ pub(super) fn matrix<R: CubeRuntime>(
     if transposed { backward } else { forward }
 }
 
-/// The same, at these rows alone.
-pub(super) fn matrix_of_rows<R: CubeRuntime>(
+/// The same, at these rows alone; at all where these are most.
+pub(super) fn matrix_at<R: CubeRuntime>(
     adjacency: &Adjacency,
     transposed: bool,
-    rows: &[u32],
+    rows: &Rows,
     like: &CubeTensor<R>,
 ) -> Matrix<R> {
-    let csr = adjacency.pattern();
-    let work = Work::new(rows.iter().map(|&row| (row, csr.row(row as usize))));
-    Matrix { tasks: Tasks::new(like, &work), ..matrix(adjacency, transposed, like) }
+    let matrix = matrix(adjacency, transposed, like);
+    match tasks_at(adjacency, rows, like) {
+        Some(tasks) => Matrix { tasks, ..matrix },
+        None => matrix,
+    }
+}
+
+/// The tasks of these rows, made on first use, if they have tasks of their own. An adjacency and its transpose have the same.
+pub(super) fn tasks_at<R: CubeRuntime>(
+    adjacency: &Adjacency,
+    rows: &Rows,
+    like: &CubeTensor<R>,
+) -> Option<Tasks<R>> {
+    let Rows::Some(wanted) = rows else { return None };
+    if wanted.are_most() {
+        return None;
+    }
+    // Layers may have graphs of their own.
+    let whole = adjacency.whole();
+    let fits = |(of, made): &(Adjacency, Tasks<R>)| of.same(whole) && made.list.device == like.device;
+    let (_, tasks) = wanted.on_device().get(fits, || {
+        let csr = whole.csr();
+        let work = Work::new(wanted.rows.iter().map(|&row| (row, csr.row(row as usize))));
+        (whole.clone(), Tasks::new(like, &work))
+    });
+    Some(tasks)
+}
+
+/// A bit for each row that is among these, made on first use; `None` where all are.
+pub(super) fn marks_of<R: CubeRuntime>(rows: &Rows, like: &CubeTensor<R>) -> Option<CubeTensor<R>> {
+    match rows {
+        Rows::Some(wanted) if !wanted.are_all() => {
+            let here = |made: &CubeTensor<R>| made.device == like.device;
+            let make = || upload_u32(like, &bits(&wanted.rows, wanted.nodes()));
+            Some(wanted.on_device().get(here, make))
+        }
+        _ => None,
+    }
 }

@@ -3,6 +3,8 @@
 //!
 //! A layer is always a table of all nodes; rows that are not needed hold anything and are not read.
 
+use std::sync::Arc;
+
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::tensor::CubeTensor;
@@ -10,7 +12,7 @@ use cl_core::Rows::{List, Range};
 use cl_core::StreamKey;
 use cl_core::kernels::cube::launch::upload_u32;
 
-use super::device::{empty, matrix, matrix_of_rows};
+use super::device::{empty, matrix, matrix_at, tasks_at};
 use super::gather::{self, MEAN, Wanted, gather};
 use super::operand::Operand;
 use super::product::Options;
@@ -41,7 +43,25 @@ fn bits(plan: &Plan, gather: &Gather) -> u32 {
     }
 }
 
-/// The entries of each pass, one pass after another, and how many each has. Rows that follow one another need none.
+/// The entries of each pass on the device, one pass after another, and how many each has. Rows that follow one another need
+/// none.
+#[derive(Clone)]
+struct Entries<R: CubeRuntime> {
+    list: CubeTensor<R>,
+    counts: Arc<[usize]>,
+}
+
+impl<R: CubeRuntime> Entries<R> {
+    /// Made on first use.
+    fn of(plan: &Plan, like: &CubeTensor<R>) -> Self {
+        let here = |made: &Self| made.list.device == like.device;
+        plan.on_device().get(here, || {
+            let (entries, counts) = entries(plan);
+            Self { list: upload_u32(like, &entries), counts: counts.into() }
+        })
+    }
+}
+
 fn entries(plan: &Plan) -> (Vec<u32>, Vec<usize>) {
     let mut entries = Vec::with_capacity(plan.rows() * gather::ENTRY);
     let counts = (0..plan.passes.len())
@@ -62,6 +82,29 @@ fn entries(plan: &Plan) -> (Vec<u32>, Vec<usize>) {
     (entries, counts)
 }
 
+/// Whether any row of a pass is wanted.
+fn is_wanted(plan: &Plan, pass: usize) -> bool {
+    plan.wanted.iter().any(|wanted| wanted.pass == pass && !wanted.rows.is_empty())
+}
+
+/// The rows of each layer that a pass needs.
+fn needed(plan: &Plan, index: usize) -> Arc<Vec<Rows>> {
+    plan.needed(&plan.passes[index].structure, |gather| gather.pass == index, Neighbours::All)
+}
+
+/// Copies what [`propagate`] reads of a plan to the device; `like` is any tensor there.
+pub(super) fn prepare<R: CubeRuntime>(plan: &Plan, like: &CubeTensor<R>) {
+    if plan.rows() == 0 {
+        return;
+    }
+    Entries::of(plan, like);
+    for (index, pass) in plan.passes.iter().enumerate().filter(|(index, _)| is_wanted(plan, *index)) {
+        for (layer, rows) in needed(plan, index).iter().enumerate().skip(1) {
+            let _ = tasks_at(&pass.structure.layer(layer), rows, like);
+        }
+    }
+}
+
 /// See [`GraphBackend::propagate`](crate::GraphBackend::propagate).
 pub(super) fn propagate<R: CubeRuntime>(plan: &Plan, table: CubeTensor<R>) -> CubeTensor<R> {
     let table = into_contiguous_aligned(table);
@@ -69,13 +112,12 @@ pub(super) fn propagate<R: CubeRuntime>(plan: &Plan, table: CubeTensor<R>) -> Cu
     if plan.rows() == 0 {
         return out;
     }
-    let (entries, counts) = entries(plan);
-    let list = upload_u32(&table, &entries);
+    let Entries { list, counts } = Entries::of(plan, &table);
     let operand = Operand::new(&table, plan.storage);
     let mut first = 0;
     let mut shared = None;
-    for (index, (pass, count)) in plan.passes.iter().zip(counts).enumerate() {
-        if !plan.wanted.iter().any(|wanted| wanted.pass == index && !wanted.rows.is_empty()) {
+    for (index, (pass, &count)) in plan.passes.iter().zip(&counts[..]).enumerate() {
+        if !is_wanted(plan, index) {
             continue;
         }
         let layers = layers(plan, index, &table, &operand, &mut shared);
@@ -126,7 +168,7 @@ fn layers<R: CubeRuntime>(
     shared: &mut SharedFirst<R>,
 ) -> Vec<CubeTensor<R>> {
     let pass = &plan.passes[index];
-    let needed = plan.needed(&pass.structure, |gather| gather.pass == index, Neighbours::All);
+    let needed = needed(plan, index);
     let is_shared = |shared: &SharedFirst<R>| {
         shared.as_ref().is_some_and(|(structure, _)| structure.same(&pass.structure))
     };
@@ -146,12 +188,7 @@ fn layers<R: CubeRuntime>(
             continue;
         }
         let out = empty(table, [plan.nodes, table.meta.shape()[1]]);
-        let adjacency = pass.structure.layer(layer);
-        let matrix = match rows {
-            Rows::All => matrix(&adjacency, false, table),
-            Rows::Some(wanted) if wanted.are_most() => matrix(&adjacency, false, table),
-            Rows::Some(wanted) => matrix_of_rows(&adjacency, false, &wanted.rows, table),
-        };
+        let matrix = matrix_at(&pass.structure.layer(layer), false, rows, table);
         let round_out = plan.storage == Storage::Bf16 && layer < plan.layers;
         let options = Options { noise: noise(pass, layer), round_out, ..Options::none() };
         matrix.product(&below, &out, &options);

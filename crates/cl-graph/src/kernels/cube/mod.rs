@@ -26,11 +26,12 @@ mod work;
 
 use std::sync::Arc;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
+use cubecl::stream_id::StreamId;
 
-use super::backend::GraphBackend;
+use super::backend::{GraphBackend, Preparer};
 use super::portable;
 use crate::adjacency::Adjacency;
 use crate::plan::Plan;
@@ -62,6 +63,25 @@ where
             return portable::propagate::<Self>(plan, table);
         }
         forward::propagate(plan, table)
+    }
+
+    fn preparer(device: &R::Device) -> Option<Preparer> {
+        if F::dtype() != DType::F32 {
+            return None;
+        }
+        // A queue of the asking thread's own would let the device reuse what was copied there while kernels of this one still
+        // read it: CubeCL 0.10 waits for a copy to be done, but not for its readers.
+        let (device, queue) = (device.clone(), StreamId::current());
+        Some(Box::new(move |plan| {
+            if plan.layers < gather::LAYERS {
+                queue.executes(|| {
+                    // Copies are beside something that lies there.
+                    let beside = Tensor::<Self, 1>::empty([1], &device).into_primitive().tensor();
+                    forward::prepare(plan, &beside);
+                    backward::prepare(plan, &beside);
+                });
+            }
+        }))
     }
 
     fn propagate_backward(plan: &Arc<Plan>, grad: CubeTensor<R>) -> CubeTensor<R> {
