@@ -64,12 +64,18 @@ pub trait Encoder<B: Backend> {
 
     /// What of [`encode`](Self::encode) needs no parameters, to be done a step ahead by another thread: which rows a pass needs,
     /// in what order sums are added, and, on a GPU, the copies of that to the device. `None` if nothing is worth it.
+    ///
+    /// Asked for on the thread that encodes, as copies join its queue on the device.
     fn planner(&self) -> Option<Planner<Self::Input>> {
         None
     }
 
-    /// As [`encode`](Self::encode), with what a planner of this encoder, or of one that was made alike, made of the same
-    /// requests.
+    /// As [`encode`](Self::encode) and to the same bits, with what a planner of this encoder, or of one that was made alike, made
+    /// of the same requests.
+    ///
+    /// # Panics
+    ///
+    /// If it was made by a planner of something else.
     fn encode_planned(&self, requests: &[Request<Self::Input>], _planned: &Planned) -> Vec<Tensor<B, 2>> {
         self.encode(requests)
     }

@@ -56,6 +56,7 @@ pub trait Views<I>: Send {
         clean.clone()
     }
 
-    /// The views of this step, a function of the clean input and of the position alone.
+    /// The views of this step, a function of the clean input and of the position alone. They may be drawn by another thread than
+    /// the training's, ahead of their step, and for a step or two behind the last.
     fn draw(&mut self, clean: &I, at: At) -> Drawn<I>;
 }

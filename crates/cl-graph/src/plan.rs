@@ -215,7 +215,7 @@ impl Propagation {
         nodes: usize,
         device: &Device<B>,
     ) -> Option<Planner<GraphInput>> {
-        let prepare = B::preparer(device)?;
+        let prepare = B::preparer(device, false)?;
         Some(Box::new(move |requests| {
             let plan = self.plan(nodes, requests);
             prepare(&plan);

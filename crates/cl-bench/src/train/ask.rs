@@ -1,5 +1,5 @@
 //! What a step asks: its batch, the views of it, and the rows of each that are to be encoded. No parameter decides any of it,
-//! so that it is made a step ahead.
+//! so that it is made ahead of its step.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -119,7 +119,8 @@ pub(super) struct Asker<S: Source> {
     pub(super) wants: Wants,
     /// The stream above all random choices of steps.
     pub(super) key: StreamKey,
-    pub(super) planner: Option<Planner<S::Input>>,
+    /// Of the model's requests, and of those of its copy.
+    pub(super) planners: [Option<Planner<S::Input>>; 2],
 }
 
 impl<S: Source> Asker<S> {
@@ -162,8 +163,8 @@ impl<S: Source> Asker<S> {
             Some(contrast) => ask_groups(&mut of_model, &mut of_copy, contrast, &drawn, source, &batch),
             None => Vec::new(),
         };
-        for requests in [&mut of_model, &mut of_copy] {
-            requests.plan(self.planner.as_ref());
+        for (requests, planner) in [&mut of_model, &mut of_copy].into_iter().zip(&self.planners) {
+            requests.plan(planner.as_ref());
         }
         let items = source.catalogue().len();
         Asked { batch, of_model, of_copy, triple, catalogue, items, penalised, contrasted }

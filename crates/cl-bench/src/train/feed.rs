@@ -1,4 +1,4 @@
-//! Where steps get what they ask: made in place by one thread, a step ahead where there are more.
+//! Where steps get what they ask: made in place by one thread, up to two steps ahead where there are more.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -16,8 +16,24 @@ type Position = (u64, u64);
 pub(super) enum Feed<S: Source> {
     /// Made when it is asked for.
     InPlace(Asker<S>),
-    /// Made by another thread while the step before computes. It ends when nobody receives any more.
-    Ahead { asked: Receiver<(Position, Asked<S::Input>)>, _maker: JoinHandle<()> },
+    /// Made by another thread while the step before computes.
+    Ahead(Ahead<S::Input>),
+}
+
+/// A thread that makes what steps ask; it ends with this.
+pub(super) struct Ahead<I> {
+    asked: Option<Receiver<(Position, Asked<I>)>>,
+    maker: Option<JoinHandle<()>>,
+}
+
+impl<I> Drop for Ahead<I> {
+    /// Waits for the thread, as it may be copying to a device that the end of the program takes away.
+    fn drop(&mut self) {
+        // It sees that nobody receives any more.
+        self.asked = None;
+        // Its panic was told when it happened.
+        let _ = self.maker.take().map(JoinHandle::join);
+    }
 }
 
 impl<S> Feed<S>
@@ -43,19 +59,19 @@ where
                 step += 1;
             }
         });
-        Self::Ahead { asked, _maker: maker }
+        Self::Ahead(Ahead { asked: Some(asked), maker: Some(maker) })
     }
 
     /// What the next step asks, which is that of this position.
     pub(super) fn next(&mut self, epoch: u64, step: u64) -> Asked<S::Input> {
         match self {
             Self::InPlace(asker) => asker.asked(epoch, step),
-            Self::Ahead { asked, .. } => match asked.recv() {
-                Ok((at, asked)) => {
+            Self::Ahead(Ahead { asked, .. }) => match asked.as_ref().map(Receiver::recv) {
+                Some(Ok((at, asked))) => {
                     assert_eq!(at, (epoch, step), "steps come one after another");
                     asked
                 }
-                Err(_) => panic!("the thread that makes batches has panicked"),
+                _ => panic!("the thread that makes batches and views has panicked"),
             },
         }
     }

@@ -98,7 +98,10 @@ where
         views: views.clone(),
         wants: Wants::of(&method, &source),
         key,
-        planner: standing.model.0.planner(),
+        planners: [
+            standing.model.0.planner(),
+            standing.key_encoder.as_ref().and_then(|copy| copy.copy().0.planner()),
+        ],
     };
     // CubeCL has a thread for the device, and that and who waits for it spin: a third thread on two cores made steps three times
     // as long.

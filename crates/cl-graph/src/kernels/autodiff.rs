@@ -115,8 +115,8 @@ impl<B: GraphBackend, C: CheckpointStrategy> GraphBackend for Autodiff<B, C> {
         }
     }
 
-    fn preparer(device: &Self::Device) -> Option<Preparer> {
-        B::preparer(device)
+    fn preparer(device: &Self::Device, _gradient: bool) -> Option<Preparer> {
+        B::preparer(device, true)
     }
 
     fn propagate_parts(plan: &Arc<Plan>, table: FloatTensor<Self>) -> Vec<FloatTensor<Self>> {

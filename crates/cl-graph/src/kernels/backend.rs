@@ -30,11 +30,13 @@ pub trait GraphBackend: Backend {
         portable::parts::<Self>(plan, Self::propagate(plan, table))
     }
 
-    /// What makes a plan ready, a step ahead and on any thread: all that [`propagate`](Self::propagate) and its gradient read of
-    /// it is worked out and copied to the device, which they would do themselves otherwise. `None` where that is nothing.
+    /// What makes a plan ready, ahead of its step and on any thread: all that [`propagate`](Self::propagate) and, with
+    /// `gradient`, its gradient read of the plan (not of the graphs) is worked out and copied to the device, which they would do
+    /// themselves otherwise. `None` where that is nothing.
     ///
-    /// Made on the thread that runs plans, whose queue on the device the copies then join.
-    fn preparer(_device: &Self::Device) -> Option<Preparer> {
+    /// Made on the thread that runs plans, whose queue on the device the copies then join. A backend with a tape always makes
+    /// the gradient ready.
+    fn preparer(_device: &Self::Device, _gradient: bool) -> Option<Preparer> {
         None
     }
 

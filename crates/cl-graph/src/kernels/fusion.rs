@@ -26,8 +26,8 @@ impl<B: FusionBackend + GraphBackend> GraphBackend for Fusion<B> {
         out
     }
 
-    fn preparer(device: &Self::Device) -> Option<Preparer> {
-        B::preparer(device)
+    fn preparer(device: &Self::Device, gradient: bool) -> Option<Preparer> {
+        B::preparer(device, gradient)
     }
 
     fn propagate_backward(plan: &Arc<Plan>, grad: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -65,7 +65,7 @@ where
         forward::propagate(plan, table)
     }
 
-    fn preparer(device: &R::Device) -> Option<Preparer> {
+    fn preparer(device: &R::Device, gradient: bool) -> Option<Preparer> {
         if F::dtype() != DType::F32 {
             return None;
         }
@@ -78,7 +78,9 @@ where
                     // Copies are beside something that lies there.
                     let beside = Tensor::<Self, 1>::empty([1], &device).into_primitive().tensor();
                     forward::prepare(plan, &beside);
-                    backward::prepare(plan, &beside);
+                    if gradient {
+                        backward::prepare(plan, &beside);
+                    }
                 });
             }
         }))
