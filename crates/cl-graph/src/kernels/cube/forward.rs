@@ -62,6 +62,7 @@ impl<R: CubeRuntime> Entries<R> {
     }
 }
 
+/// The numbers of the list, and how many entries each pass has.
 fn entries(plan: &Plan) -> (Vec<u32>, Vec<usize>) {
     let mut entries = Vec::with_capacity(plan.rows() * gather::ENTRY);
     let counts = (0..plan.passes.len())
