@@ -15,6 +15,7 @@ use burn::tensor::{Tensor, TensorData};
 use cl_bench::Clock;
 use cl_core::StreamKey;
 use cl_core::contrast::{Keys, Pair, Reduction, Similarity, info_nce, info_nce_with_keys, normalize_rows};
+use cl_core::kernels::{KeyMask, List};
 use cl_core::rng::unit;
 use cl_data::{DataConfig, SyntheticConfig};
 use cl_eval::{Score, rank_embeddings};
@@ -190,10 +191,11 @@ fn main() {
                 };
                 let [anchors, positives, vectors] = [a, b, queue].map(|rows| normalize_rows(rows.clone()));
                 // As a queue does: keys with the anchor's own id are hidden, here none.
-                let ids = (0..vectors.dims()[0] as u32).collect();
-                let keys = Keys::Others { vectors, ids, places: None, mask_own_id: true };
-                let own = (0..anchors.dims()[0] as u32).map(|row| u32::MAX - 1 - row).collect();
-                let pair = Pair { anchors, positives, ids: own, keys };
+                let keys = (0..vectors.dims()[0] as u32).collect();
+                let own: List<u32> = (0..anchors.dims()[0] as u32).map(|row| u32::MAX - 1 - row).collect();
+                let mask = KeyMask::Ids { anchors: own.clone(), keys };
+                let pair =
+                    Pair { anchors, positives, ids: own, keys: Keys::Others { vectors, mask: Some(mask) } };
                 Reduction::Mean.apply(info_nce_with_keys(pair, false, 0.2)).backward()
             };
             let inputs = |rows, keys| {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Place, log, result, succeed};
+use common::{Place, log, program, result, succeed};
 
 /// Encoders, objectives, views and contrasts that together call most kernels.
 const MODELS: [(&str, &str); 7] = [
@@ -39,21 +39,24 @@ const MODELS: [(&str, &str); 7] = [
     ),
 ];
 
+/// The experiment file of one of the models.
+fn experiment(model: &str) -> String {
+    let sequence = ["sas_rec", "gru4rec", "bert4rec"].iter().any(|encoder| model.contains(encoder));
+    let (split, batch) = if sequence { ("leave_one_out", 30) } else { ("ratio", 256) };
+    format!(
+        "name = 'two'\n[data]\nsynthetic = {{ users = 120, items = 90, interactions = 1500 }}\n\
+         [split]\ntype = '{split}'\n{model}[train]\nepochs = 2\nbatch_size = {batch}\n"
+    )
+}
+
 /// What may be asked of another backend over so few steps, of losses as of metrics (`docs/design.md`).
 const TOLERANCE: f64 = 1e-4;
 
 #[test]
 fn a_gpus_kernels_give_the_cpus_losses_and_metrics() {
     for (name, model) in MODELS {
-        let sequence = ["sas_rec", "gru4rec"].iter().any(|encoder| model.contains(encoder));
-        let split = if sequence { "leave_one_out" } else { "ratio" };
         let place = Place::new();
-        let text = format!(
-            "name = 'two'\n[data]\nsynthetic = {{ users = 120, items = 90, interactions = 1500 }}\n\
-             [split]\ntype = '{split}'\n{model}[train]\nepochs = 2\nbatch_size = {}\n",
-            if sequence { 30 } else { 256 }
-        );
-        let file = place.file("my.toml", &text);
+        let file = place.file("my.toml", &experiment(model));
         let [cpu, gpu] = ["flex", "cuda-on-host"].map(|backend| {
             let mut command = place.run(&file, backend);
             // Kernels run, and are not compiled by NVRTC besides: other tests do that.
@@ -78,5 +81,43 @@ fn a_gpus_kernels_give_the_cpus_losses_and_metrics() {
             let [cpu, gpu] = [cpu, &gpu.1[metric]].map(|value| value.as_f64().unwrap());
             assert!((cpu - gpu).abs() <= TOLERANCE, "{name}: {metric} is {cpu}, and {gpu}");
         }
+    }
+}
+
+/// What a step asks is copied before its first kernel is launched, so that another thread can do it ahead.
+#[test]
+fn nothing_is_copied_to_a_device_while_a_step_runs() {
+    let more = [
+        ("bert4rec", "[encoder]\ntype = 'bert4rec'\ndim = 16\n[objective]\ntype = 'cross_entropy'\n"),
+        (
+            "flatten",
+            "[encoder]\ntype = 'sas_rec'\ndim = 16\npooling = 'flatten'\n[objective]\ntype = 'bce'\n\
+             [views]\ntype = 'one_of'\n[contrast]\ntype = 'info_nce'\n",
+        ),
+    ];
+    // What this leaves out: ln q of owners, and the numbers of rows that a mask of rows wider than 256 reads.
+    let models = MODELS.into_iter().filter(|(_, model)| !model.contains("sampled_softmax"));
+    for (name, model) in models.chain(more) {
+        let place = Place::new();
+        let file = place.file("my.toml", &experiment(model));
+        let mut command = program();
+        // Kernels are named and not run; `sigmoid` has no kernel, so that what they would have computed is not looked at.
+        command.env("CL_IDLE_DEVICE", "names").arg("bench").arg(&file);
+        for argument in "--steps 3 --threads 1 --set device.backend=cuda-on-host".split(' ') {
+            command.arg(argument);
+        }
+        command.args(["--set", "evaluate.score=\"sigmoid\""]);
+        let output = succeed(&mut command);
+        let told = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<&str> =
+            told.lines().filter(|line| line.starts_with("copy ") || line.starts_with("launch ")).collect();
+        let adam: Vec<usize> = (0..lines.len()).filter(|&at| lines[at].contains("AdamKernel")).collect();
+        // From the end of the first step, which copies the graph, to that of the last.
+        let steps = &lines[adam[0]..=adam[adam.len() - 1]];
+        let copies = |line: &str| line.starts_with("copy ");
+        let begins = steps.windows(2).filter(|pair| copies(pair[1]) && !copies(pair[0]));
+        let late: Vec<_> = begins.clone().filter(|pair| !pair[0].contains("AdamKernel")).collect();
+        assert!(late.is_empty(), "{name}: {late:?}");
+        assert_eq!(begins.count(), 2, "{name}: each step is given something");
     }
 }

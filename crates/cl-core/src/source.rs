@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::{Request, Rows};
+use crate::kernels::List;
 use crate::rng::StreamKey;
 use crate::sampling::BatchNegatives;
 use crate::views::At;
@@ -89,7 +90,7 @@ pub struct Group {
     /// The rows whose two views are pairs.
     pub rows: Arc<[u32]>,
     /// Who each row is: equal ids are the same user or item.
-    pub ids: Arc<[u32]>,
+    pub ids: List<u32>,
     /// All rows of this kind, the group's own among them.
     pub everyone: Range<u32>,
     /// What each row is made of, so that [`Source::again`] can encode it at a later step: a node, an instance.

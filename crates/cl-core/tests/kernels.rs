@@ -3,13 +3,11 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 use cl_core::StreamKey;
 use cl_core::contrast::{Reduction, normalize_rows, row_lse};
-use cl_core::kernels::{AdamStep, ContrastBackend, IdMask, OptimizerBackend, portable};
+use cl_core::kernels::{AdamStep, ContrastBackend, KeyMask, List, OptimizerBackend, Places, portable};
 use cl_core::rng::below;
 use common::{Worst, bits, compiles_kernels, on_each_backend, random, tensor, values, with_threads};
 
@@ -28,27 +26,32 @@ fn numbers<B: ContrastBackend, const D: usize>(primitive: FloatTensor<B>) -> Vec
 }
 
 /// Random ids below `kinds`.
-fn ids(key: StreamKey, count: usize, kinds: u32) -> Arc<[u32]> {
+fn ids(key: StreamKey, count: usize, kinds: u32) -> List<u32> {
     (0..count as u32).map(|row| below(key.words(row, 0)[0], kinds)).collect()
 }
 
-/// No mask, few and many shared ids, ids that hide every key from some or all anchors.
-fn masks(key: StreamKey, n: usize, m: usize) -> Vec<(&'static str, Option<IdMask>)> {
+/// No mask, few and many shared ids, ids that hide every key from some or all anchors, and one key of each anchor.
+fn masks(key: StreamKey, n: usize, m: usize) -> Vec<(&'static str, Option<KeyMask>)> {
     let random =
-        |kinds| IdMask { anchors: ids(key.child("a"), n, kinds), keys: ids(key.child("b"), m, kinds) };
-    let hidden = IdMask { anchors: (0..n as u32).map(|row| row % 3).collect(), keys: vec![1; m].into() };
-    let all = IdMask { anchors: vec![9; n].into(), keys: vec![9; m].into() };
-    let mut masks = vec![
+        |kinds| KeyMask::Ids { anchors: ids(key.child("a"), n, kinds), keys: ids(key.child("b"), m, kinds) };
+    let hidden =
+        KeyMask::Ids { anchors: (0..n as u32).map(|row| row % 3).collect(), keys: vec![1; m].into() };
+    let all = KeyMask::Ids { anchors: vec![9; n].into(), keys: vec![9; m].into() };
+    // Some places are before or behind all keys, and some anchors have none.
+    let place = |row: u32| match below(key.child("c").words(row, 0)[0], m as u32 + 9) {
+        0 => u32::MAX,
+        place => place + 2995,
+    };
+    let places = Places { numbers: (0..n as u32).map(place).collect(), first: 3000 };
+    vec![
         ("no mask", None),
         ("few ids", Some(random(4))),
         ("many ids", Some(random(1 << 20))),
         ("every third row masked", Some(hidden)),
         ("all rows masked", Some(all)),
-    ];
-    if n == m {
-        masks.push(("diagonal", Some(IdMask::diagonal(n))));
-    }
-    masks
+        ("places", Some(KeyMask::Places(places))),
+        ("diagonal", Some(KeyMask::Diagonal)),
+    ]
 }
 
 fn unit_rows_and_their_backward<B: ContrastBackend>(backend: &str) {
@@ -347,7 +350,7 @@ fn bits_do_not_depend_on_threads<B: ContrastBackend + OptimizerBackend>(_backend
         let anchors = tensor::<B, 2>(&random(key.child("a"), n * dim), [n, dim]);
         let keys = tensor::<B, 2>(&random(key.child("b"), m * dim), [m, dim]);
         let grad = tensor::<B, 1>(&random(key.child("c"), n), [n]);
-        let mask = IdMask { anchors: ids(key, n, 50), keys: ids(key, m, 50) };
+        let mask = KeyMask::Ids { anchors: ids(key, n, 50), keys: ids(key, m, 50) };
         let lse = row_lse(anchors.clone(), keys.clone(), 5.0, Some(mask.clone()));
         let [a, k] = [&anchors, &keys].map(|rows| primitive(rows.clone()));
         let (lse_again, mean) = B::row_lse_and_mean(a.clone(), k.clone(), 5.0, Some(mask.clone()));

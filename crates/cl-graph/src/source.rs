@@ -182,7 +182,7 @@ impl Source for GraphSource {
                 rows.dedup();
             }
             let rows: Arc<[u32]> = rows.into();
-            Group { name, ids: rows.clone(), origins: rows.clone(), rows, everyone }
+            Group { name, ids: rows.clone().into(), origins: rows.clone(), rows, everyone }
         };
         let of_users = || batch.anchors.iter().collect::<Vec<_>>();
         let of_items = || batch.positives.iter().collect::<Vec<_>>();

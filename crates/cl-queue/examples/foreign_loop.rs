@@ -26,13 +26,8 @@ fn main() {
         copy.update(&model, 0.99);
         let anchors = normalize_rows(model.forward(things.clone() + noise())); // [batch, out]
         let positives = normalize_rows(copy.copy().forward((things + noise()).inner())); // [batch, out], no gradient
-        let loss = queue.keys().map(|(keys, key_ids)| {
-            let keys = Keys::Others {
-                vectors: Tensor::from_inner(keys),
-                ids: key_ids,
-                places: None,
-                mask_own_id: false,
-            };
+        let loss = queue.keys().map(|(keys, _)| {
+            let keys = Keys::Others { vectors: Tensor::from_inner(keys), mask: None };
             let positives = Tensor::from_inner(positives.clone());
             let pair = Pair { anchors, positives, ids: ids.clone().into(), keys };
             Reduction::Mean.apply(info_nce_with_keys(pair, false, 0.2))

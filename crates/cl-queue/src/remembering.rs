@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use cl_core::Schedule;
 use cl_core::contrast::{KeyKind, Keys};
+use cl_core::kernels::{KeyMask, List};
 use cl_core::negatives::{Direction, Fresh, Kept, Negatives};
 use cl_core::registry::{Check, ensure};
 use cl_core::source::Group;
@@ -70,7 +71,7 @@ pub struct Remembering<B: AutodiffBackend> {
 struct Pending<B: AutodiffBackend> {
     name: String,
     keys: Tensor<B::InnerBackend, 2>,
-    ids: Arc<[u32]>,
+    ids: List<u32>,
     origins: Arc<[u32]>,
 }
 
@@ -135,12 +136,18 @@ impl<B: AutodiffBackend> Negatives<B> for Remembering<B> {
             Some((keys, ids)) if with_batch => {
                 (Tensor::cat(vec![rows, keys], 0), [&group.ids[..], &ids[..]].concat().into())
             }
-            Some(keys) => keys,
+            Some((keys, ids)) => (keys, ids.into()),
             None if with_batch => (rows, group.ids.clone()),
             None => (Tensor::zeros([0, dim], &rows.device()), [].into()),
         };
-        let places = if with_batch { Some((0..n as u32).collect()) } else { places };
-        Keys::Others { vectors, ids, places, mask_own_id }
+        let mask = if mask_own_id {
+            Some(KeyMask::Ids { anchors: group.ids.clone(), keys: ids })
+        } else if with_batch {
+            Some(KeyMask::Diagonal)
+        } else {
+            places.map(|places| KeyMask::Places(List::from(places).into()))
+        };
+        Keys::Others { vectors, mask }
     }
 
     fn momentum(&self) -> Option<Schedule> {

@@ -136,8 +136,8 @@ fn every_case<B: ContrastBackend + OptimizerBackend>(backend: &str) {
             };
             let fresh = Fresh { positives: positives.clone(), everyone: None };
             let keys = negatives.keys(&group, Direction::AToB, fresh);
-            let Keys::Others { ids, .. } = &keys else { panic!("keys of a queue are others") };
-            assert_eq!(ids.len(), step.keys_seen, "case {at}, step {time}");
+            let Keys::Others { vectors, .. } = &keys else { panic!("keys of a queue are others") };
+            assert_eq!(vectors.dims()[0], step.keys_seen, "case {at}, step {time}");
             let loss = loss_of.loss(Pair { anchors, positives, ids: group.ids, keys }, 0.0);
             let gradients = loss.backward();
             negatives.step_done();

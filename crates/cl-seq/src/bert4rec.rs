@@ -4,13 +4,13 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
-use cl_core::encoder::Senses;
+use cl_core::encoder::{Planned, Planner, Senses};
 use cl_core::registry::Check;
 use cl_core::{Encoder, Request, StreamKey};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{check_dropout, check_heads, check_init_scale, check_range};
-use crate::encode::{States, encode};
+use crate::encode::{Operands, States, encode, encode_planned, planner};
 use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
@@ -214,6 +214,10 @@ impl<B: SequenceBackend> States<B> for Bert4Rec<B> {
         }
     }
 
+    fn operands(&self) -> Operands {
+        self.transformer.operands()
+    }
+
     fn states(&self, pass: &Pass) -> Tensor<B, 2> {
         self.transformer.states(pass)
     }
@@ -236,5 +240,13 @@ impl<B: SequenceBackend> Encoder<B> for Bert4Rec<B> {
 
     fn encode(&self, requests: &[Request<SequenceInput>]) -> Vec<Tensor<B, 2>> {
         encode(self, requests)
+    }
+
+    fn planner(&self) -> Option<Planner<SequenceInput>> {
+        planner(self, &self.transformer.items.val().device())
+    }
+
+    fn encode_planned(&self, requests: &[Request<SequenceInput>], planned: &Planned) -> Vec<Tensor<B, 2>> {
+        encode_planned(self, requests, planned)
     }
 }

@@ -4,18 +4,18 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Tensor};
-use cl_core::encoder::Senses;
+use cl_core::encoder::{Planned, Planner, Senses};
 use cl_core::registry::{Check, ensure};
 use cl_core::{Encoder, Request, StreamKey};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{check_dropout, check_init_scale, check_range};
-use crate::encode::{States, encode};
+use crate::encode::{Operands, States, encode, encode_planned, planner};
 use crate::encoder::SequenceEncoder;
 use crate::init::Init;
 use crate::input::SequenceInput;
-use crate::kernels::{SequenceBackend, gated_recurrence, gather, linear};
-use crate::pass::{Pass, Positions, Reading};
+use crate::kernels::{Operand, SequenceBackend, gated_recurrence, gather, linear};
+use crate::pass::{EMBEDDING, Pass, Positions, Reading};
 use crate::pooling::Pooling;
 
 /// `type = "gru4rec"`. The defaults are RecBole's, but for biases, which its GRU has not.
@@ -185,9 +185,20 @@ impl<B: SequenceBackend> States<B> for Gru4Rec<B> {
         }
     }
 
+    fn operands(&self) -> Operands {
+        let rate = self.config.dropout;
+        Box::new(move |pass, visit| {
+            visit(Operand::Ids(&pass.items));
+            if let Some(dropout) = pass.layout.dropout(rate, EMBEDDING) {
+                visit(Operand::Dropout(&dropout));
+            }
+            visit(Operand::Recurrence(&pass.layout.offsets));
+        })
+    }
+
     fn states(&self, pass: &Pass) -> Tensor<B, 2> {
         let x = gather(self.items.val(), &pass.items); // [tokens, d]
-        let mut x = pass.layout.drop(x, self.config.dropout, "embedding", 0);
+        let mut x = pass.layout.drop(x, self.config.dropout, EMBEDDING);
         for Recurrent { input, state, state_bias } in &self.layers {
             let gates = linear(input, x);
             x = gated_recurrence(&pass.layout.offsets, gates, state.val(), state_bias.val()); // [tokens, hidden]
@@ -204,5 +215,13 @@ impl<B: SequenceBackend> Encoder<B> for Gru4Rec<B> {
 
     fn encode(&self, requests: &[Request<SequenceInput>]) -> Vec<Tensor<B, 2>> {
         encode(self, requests)
+    }
+
+    fn planner(&self) -> Option<Planner<SequenceInput>> {
+        planner(self, &self.items.val().device())
+    }
+
+    fn encode_planned(&self, requests: &[Request<SequenceInput>], planned: &Planned) -> Vec<Tensor<B, 2>> {
+        encode_planned(self, requests, planned)
     }
 }

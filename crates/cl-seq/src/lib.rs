@@ -29,7 +29,9 @@ pub use encoder::SequenceEncoder;
 pub use gru4rec::{Gru4Rec, Gru4RecConfig};
 pub use init::Init;
 pub use input::{Numbering, SequenceInput};
-pub use kernels::{Attention, Dropout, SequenceBackend, attention, gated_recurrence, gather};
+pub use kernels::{
+    Attention, Dropout, Operand, Preparer, SequenceBackend, attention, gated_recurrence, gather,
+};
 pub use masking::Masking;
 pub use pass::Positions;
 pub use pooling::Pooling;

@@ -1,10 +1,11 @@
 //! Distinct inputs laid end to end, without padding.
 
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use cl_core::StreamKey;
+use cl_core::kernels::List;
 use serde::{Deserialize, Serialize};
 
 use crate::input::SequenceInput;
@@ -21,28 +22,55 @@ pub enum Positions {
     FromStart,
 }
 
+/// Something that is dropped from: its name, and the layer that it is in.
+pub(crate) type Place = (&'static str, usize);
+
+/// The embeddings of items, before the first layer.
+pub(crate) const EMBEDDING: Place = ("embedding", 0);
+
 /// The sequences of a pass.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Layout {
     /// Where each begins, and where the last ends.
-    pub(crate) offsets: Arc<[usize]>,
+    pub(crate) offsets: List<usize>,
     /// The dropout of each; none in ranking.
-    pub(crate) dropout: Option<Arc<[StreamKey]>>,
+    dropout: Option<Vec<StreamKey>>,
+    /// Keys of places that were asked for.
+    keys: Mutex<Vec<(Place, List<StreamKey>)>>,
 }
 
 impl Layout {
-    /// Drops numbers of `x [tokens, d]` at the share `rate`; the others grow by 1 / (1 − rate). Which ones is a function of
-    /// the sequence's key, the place, the position in the sequence and the column.
-    pub(crate) fn drop<B: SequenceBackend>(
-        &self,
-        x: Tensor<B, 2>,
-        rate: f64,
-        place: &str,
-        layer: usize,
-    ) -> Tensor<B, 2> {
-        let Some(keys) = self.dropout.as_ref().filter(|_| rate > 0.0) else { return x };
-        let keys = keys.iter().map(|key| key.child(place).at(layer as u64)).collect();
-        drop_out(x, &Dropout { offsets: self.offsets.clone(), keys, rate: rate as f32 })
+    fn new(offsets: Vec<usize>, dropout: Option<Vec<StreamKey>>) -> Self {
+        Self { offsets: offsets.into(), dropout, keys: Mutex::default() }
+    }
+
+    /// The key of each sequence at a place; `None` where nothing is dropped. Of a place they are one list, whoever asks.
+    pub(crate) fn keys(&self, rate: f64, place: Place) -> Option<List<StreamKey>> {
+        let of_sequences = self.dropout.as_ref().filter(|_| rate > 0.0)?;
+        // A panic while the lock was held left a complete list behind: entries are pushed whole.
+        let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, keys)) = known.iter().find(|(of, _)| *of == place) {
+            return Some(keys.clone());
+        }
+        let (name, layer) = place;
+        let keys: List<_> = of_sequences.iter().map(|key| key.child(name).at(layer as u64)).collect();
+        known.push((place, keys.clone()));
+        Some(keys)
+    }
+
+    /// What is dropped at a place, at the share `rate`; the others grow by 1 / (1 − rate). Which numbers is a function of the
+    /// sequence's key, the place, the position in the sequence and the column.
+    pub(crate) fn dropout(&self, rate: f64, place: Place) -> Option<Dropout> {
+        let keys = self.keys(rate, place)?;
+        Some(Dropout { offsets: self.offsets.clone(), keys, rate: rate as f32 })
+    }
+
+    /// Drops numbers of `x [tokens, d]`.
+    pub(crate) fn drop<B: SequenceBackend>(&self, x: Tensor<B, 2>, rate: f64, place: Place) -> Tensor<B, 2> {
+        match self.dropout(rate, place) {
+            Some(dropout) => drop_out(x, &dropout),
+            None => x,
+        }
     }
 }
 
@@ -61,9 +89,9 @@ pub(crate) struct Reading {
 pub(crate) struct Pass {
     pub(crate) layout: Layout,
     /// Item of each token.
-    pub(crate) items: Vec<i32>,
+    pub(crate) items: List<i32>,
     /// Position of each token.
-    pub(crate) positions: Vec<i32>,
+    pub(crate) positions: List<i32>,
     /// Of each input: its first sequence and its first token.
     pub(crate) starts: Vec<(usize, usize)>,
 }
@@ -93,8 +121,9 @@ impl Pass {
                 keys.extend(input.dropout.map(|key| key.at(sequence as u64)));
             }
         }
-        let dropout = (keys.len() == offsets.len() - 1).then(|| keys.into());
-        Self { layout: Layout { offsets: offsets.into(), dropout }, items: tokens, positions, starts }
+        let dropout = (keys.len() == offsets.len() - 1).then_some(keys);
+        let (items, positions) = (tokens.into(), positions.into());
+        Self { layout: Layout::new(offsets, dropout), items, positions, starts }
     }
 
     /// The tokens of a sequence, counted through the pass.
@@ -122,15 +151,15 @@ mod tests {
     use super::*;
 
     /// What a layout drops of ones, `[tokens, 20]`.
-    fn dropped(layout: &Layout, rate: f64, place: &str, layer: usize) -> Vec<f32> {
+    fn dropped(layout: &Layout, rate: f64, place: &'static str, layer: usize) -> Vec<f32> {
         let tokens = layout.offsets[layout.offsets.len() - 1];
         let ones = Tensor::<Flex, 2>::ones([tokens, 20], &Default::default());
-        layout.drop(ones, rate, place, layer).into_data().to_vec().unwrap()
+        layout.drop(ones, rate, (place, layer)).into_data().to_vec().unwrap()
     }
 
     fn layout(offsets: &[usize], keys: &[u64]) -> Layout {
         let keys = keys.iter().map(|&key| StreamKey::root(key)).collect();
-        Layout { offsets: offsets.into(), dropout: Some(keys) }
+        Layout::new(offsets.to_vec(), Some(keys))
     }
 
     #[test]
@@ -140,7 +169,7 @@ mod tests {
         // 18 000 expected, standard deviation 112.
         assert!((17_500..18_500).contains(&zeros), "{zeros}");
         assert!(found.iter().all(|&x| x == 0.0 || x == 1.0 / (1.0 - 0.3_f32)));
-        let untouched = Layout { offsets: [0, 2].into(), dropout: None };
+        let untouched = Layout::new(vec![0, 2], None);
         assert_eq!(dropped(&untouched, 0.3, "inner", 1), [1.0; 40]);
         assert_eq!(dropped(&layout(&[0, 2], &[1]), 0.0, "inner", 1), [1.0; 40]);
     }

@@ -1,6 +1,7 @@
 //! What stands for a sequence as a whole.
 
 use burn::tensor::{IndexingUpdateOp, Tensor, TensorData};
+use cl_core::kernels::List;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::{SequenceBackend, gather};
@@ -30,38 +31,73 @@ impl Pooling {
         }
     }
 
-    /// Whole sequences of a pass, from the states after each of its tokens; `[tokens, d]` → `[sequences, width]`.
-    pub(crate) fn of<B: SequenceBackend>(
-        self,
-        states: &Tensor<B, 2>,
-        pass: &Pass,
-        sequences: &[usize],
-        longest: usize,
-    ) -> Tensor<B, 2> {
-        let (device, [_, dim]) = (states.device(), states.dims());
-        if self == Self::Last {
-            let last: Vec<i32> =
-                sequences.iter().map(|&sequence| pass.tokens(sequence).end as i32 - 1).collect();
-            return gather(states.clone(), &last);
-        }
-        let slots = if self == Self::Flatten { longest } else { 1 };
-        let (mut from, mut to, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, &sequence) in sequences.iter().enumerate() {
-            let tokens = pass.tokens(sequence);
-            for token in tokens.clone() {
-                let slot = if self == Self::Flatten { pass.positions[token] } else { 0 };
-                from.push(token as i32);
-                to.push((at * slots) as i32 + slot);
-                shares.push(1.0 / tokens.len() as f32);
+    /// What is read of a pass for some of its sequences.
+    pub(crate) fn pooled(self, pass: &Pass, sequences: &[usize], longest: usize) -> Pooled {
+        let tokens = sequences.iter().map(|&sequence| pass.tokens(sequence));
+        match self {
+            Self::Last => Pooled::Last(tokens.map(|tokens| tokens.end as i32 - 1).collect()),
+            Self::Mean => {
+                let lengths = tokens.clone().map(|tokens| tokens.len());
+                let sequence = lengths.clone().enumerate().flat_map(|(at, length)| vec![at as i32; length]);
+                Pooled::Mean {
+                    to: sequence.collect(),
+                    shares: lengths.flat_map(|length| vec![1.0 / length as f32; length]).collect(),
+                    from: tokens.flatten().map(|token| token as i32).collect(),
+                    sequences: sequences.len(),
+                }
+            }
+            Self::Flatten => {
+                let nothing = pass.items.len() as i32;
+                let mut slots = vec![nothing; sequences.len() * longest];
+                for (slots, tokens) in slots.chunks_mut(longest).zip(tokens) {
+                    tokens.for_each(|token| slots[pass.positions[token] as usize] = token as i32);
+                }
+                Pooled::Flatten(slots.into(), longest)
             }
         }
-        let count = from.len();
-        let mut states = gather(states.clone(), &from); // [events, d]
-        if self == Self::Mean {
-            states = states * Tensor::from_data(TensorData::new(shares, [count, 1]), &device);
+    }
+}
+
+/// What stands for some sequences of a pass, by the states after its tokens.
+pub(crate) enum Pooled {
+    /// The states of these tokens.
+    Last(List<i32>),
+    /// Sums of states, each times its share.
+    Mean {
+        /// The tokens.
+        from: List<i32>,
+        /// Which sequence each is of.
+        to: Vec<i32>,
+        shares: Vec<f32>,
+        sequences: usize,
+    },
+    /// So many states side by side: their tokens, or the one behind the last, whose state is zero.
+    Flatten(List<i32>, usize),
+}
+
+impl Pooled {
+    /// The tokens whose states are read.
+    pub(crate) fn tokens(&self) -> &List<i32> {
+        let (Self::Last(tokens) | Self::Mean { from: tokens, .. } | Self::Flatten(tokens, _)) = self;
+        tokens
+    }
+
+    /// The sequences, from the states after each token of the pass; `[tokens, d]` → `[sequences, width]`.
+    pub(crate) fn of<B: SequenceBackend>(&self, states: Tensor<B, 2>) -> Tensor<B, 2> {
+        let (device, [_, dim]) = (states.device(), states.dims());
+        match self {
+            Self::Last(last) => gather(states, last),
+            Self::Mean { from, to, shares, sequences } => {
+                let shares = Tensor::from_data(TensorData::new(shares.clone(), [shares.len(), 1]), &device);
+                let states = gather(states, from) * shares; // [events, d]
+                let sums = Tensor::zeros([*sequences, dim], &device);
+                sums.select_assign(0, indices::<B>(to.clone(), &device), states, IndexingUpdateOp::Add)
+            }
+            Self::Flatten(slots, longest) => {
+                let states = Tensor::cat(vec![states, Tensor::zeros([1, dim], &device)], 0);
+                let sequences = slots.len() / longest;
+                gather(states, slots).reshape([sequences, longest * dim])
+            }
         }
-        let out = Tensor::zeros([sequences.len() * slots, dim], &device);
-        let out = out.select_assign(0, indices::<B>(to, &device), states, IndexingUpdateOp::Add);
-        out.reshape([sequences.len(), slots * dim])
     }
 }

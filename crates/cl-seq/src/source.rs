@@ -578,7 +578,7 @@ mod tests {
             let of = (0..users.len())
                 .flat_map(|sequence| vec![users[sequence]; input.sequences.of(sequence).len()]);
             let draw = batch.negatives.draw().unwrap();
-            assert_eq!(draw.owners(), of.collect::<Vec<_>>());
+            assert_eq!(draw.owners()[..], of.collect::<Vec<_>>());
             assert_eq!((draw.each(), batch.negatives.len()), (4, 4 * batch.anchors.len()));
             // Events in training: two of items 2 and 8, one of 0, 1, 3 to 7, none of 9.
             for (item, events) in (0..).zip([1, 1, 2, 1, 1, 1, 1, 1, 2, 0]) {

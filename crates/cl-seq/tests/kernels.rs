@@ -9,6 +9,7 @@ use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 use cl_core::StreamKey;
+use cl_core::kernels::List;
 use cl_core::rng::{below, unit};
 use cl_seq::kernels::portable;
 use cl_seq::{Attention, SequenceBackend, attention, gather};
@@ -180,7 +181,7 @@ fn gathered_rows_and_their_gradients_are_those_of_loops<B: SequenceBackend>(back
     let mut worst = Worst::new(format!("gather's gradient on {backend}"), TOLERANCE);
     for (rows, count, dim) in [(1, 1, 1), (5, 40, 7), (300, 900, 64), (4, 1500, 70)] {
         let key = StreamKey::root(75).at(count as u64);
-        let ids: Vec<i32> = (0..count)
+        let ids: List<i32> = (0..count)
             .map(|at| (below(key.words(at, 0)[0], rows) * below(key.words(at, 0)[1], 2)) as i32)
             .collect();
         let table = random(key.child("table"), rows as usize * dim);
@@ -199,7 +200,7 @@ fn gathered_rows_and_their_gradients_are_those_of_loops<B: SequenceBackend>(back
         }
         let found = leaf.grad(&grads).unwrap();
         worst.check(&values(found.clone()), &expected, &format!("{rows} rows, {count} ids"));
-        let again = gather(leaf.clone(), &ids) * tensor(&upstream, [count as usize, dim]);
+        let again = gather(leaf.clone(), &ids.to_vec().into()) * tensor(&upstream, [count as usize, dim]);
         assert_eq!(bits(leaf.grad(&again.sum().backward()).unwrap()), bits(found), "{backend}");
     }
 }
@@ -208,7 +209,7 @@ fn a_row_that_is_not_there_is_named<B: SequenceBackend>(backend: &str) {
     let table = tensor::<B, 2>(&[1.0, 2.0], [2, 1]);
     for id in [2, -1] {
         let panic =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gather(table.clone(), &[0, id])));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gather(table.clone(), &[0, id].into())));
         let message = panic.unwrap_err().downcast::<String>().unwrap();
         assert!(message.contains(&format!("row {id} is asked for")), "{backend}: {message}");
     }

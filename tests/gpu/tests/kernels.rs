@@ -8,6 +8,8 @@
 mod contrast_and_optimizer;
 #[path = "../../../crates/cl-graph/tests/kernels.rs"]
 mod graph;
+#[path = "../../../crates/cl-seq/tests/planned.rs"]
+mod planned;
 #[path = "../../../crates/cl-eval/tests/kernels.rs"]
 mod ranking;
 #[path = "../../../crates/cl-seq/tests/row_kernels.rs"]

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use cl_core::encoder::{Planned, Planner};
+use cl_core::kernels::Copier;
 use cl_core::negatives::Direction;
 use cl_core::objective::{L2, L2On, Objective};
+use cl_core::sampling::Draw;
 use cl_core::source::{Batch, Group, Pairing, Source};
 use cl_core::views::{At, Drawn, Views};
 use cl_core::{Encoder, Request, Rows, StreamKey};
@@ -44,6 +46,8 @@ struct Contrasts {
     everyone: bool,
     /// Whether a copy of the model encodes keys.
     copy: bool,
+    /// Whether ids are read, of anchors or of keys.
+    ids: bool,
 }
 
 impl Wants {
@@ -61,6 +65,7 @@ impl Wants {
                 pairing: contrasting.contrast.pairing(),
                 everyone: contrasting.negatives.wants_everyone(),
                 copy: contrasting.negatives.momentum().is_some(),
+                ids: contrasting.contrast.reads_ids(contrasting.negatives.kind()),
             }),
         }
     }
@@ -121,6 +126,8 @@ pub(super) struct Asker<S: Source> {
     pub(super) key: StreamKey,
     /// Of the model's requests, and of those of its copy.
     pub(super) planners: [Option<Planner<S::Input>>; 2],
+    /// Of what else kernels read.
+    pub(super) copier: Option<Copier>,
 }
 
 impl<S: Source> Asker<S> {
@@ -165,6 +172,11 @@ impl<S: Source> Asker<S> {
         };
         for (requests, planner) in [&mut of_model, &mut of_copy].into_iter().zip(&self.planners) {
             requests.plan(planner.as_ref());
+        }
+        if let Some(copy) = &self.copier {
+            let drawn = batch.negatives.draw().filter(|_| by_id).map(Draw::owners);
+            let ids = contrasted.iter().filter(|_| wants.contrast.is_some_and(|contrast| contrast.ids));
+            drawn.into_iter().chain(ids.map(|contrasted| &contrasted.group.ids)).for_each(copy);
         }
         let items = source.catalogue().len();
         Asked { batch, of_model, of_copy, triple, catalogue, items, penalised, contrasted }
@@ -237,7 +249,7 @@ fn ask_groups<S: Source>(
     source: &S,
     batch: &Batch,
 ) -> Vec<Contrasted> {
-    let Contrasts { pairing, everyone, copy } = contrast;
+    let Contrasts { pairing, everyone, copy, .. } = contrast;
     let mut contrasted = Vec::new();
     for group in source.groups(batch, pairing).into_iter().map(Arc::new) {
         let rows = || Rows::List(group.rows.clone());

@@ -102,6 +102,7 @@ where
             standing.model.0.planner(),
             standing.key_encoder.as_ref().and_then(|copy| copy.copy().0.planner()),
         ],
+        copier: B::copier(&device),
     };
     // CubeCL has a thread for the device, and that and who waits for it spin: a third thread on two cores made steps three times
     // as long.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{Reduction, check_weight, normalize_rows, row_lse};
 use super::{Contrast, KeyKind, Pair};
-use crate::kernels::{ContrastBackend, IdMask};
+use crate::kernels::{ContrastBackend, KeyMask};
 use crate::registry::{Check, Component, ensure};
 use crate::schedule::Schedule;
 use crate::source::{Pairing, Sides};
@@ -71,6 +71,10 @@ impl<B: ContrastBackend> Contrast<B> for AlignmentUniformityConfig {
         }
     }
 
+    fn reads_ids(&self, _keys: KeyKind) -> bool {
+        false
+    }
+
     fn loss(&self, pair: Pair<B>, _epoch: f64) -> Tensor<B, 1> {
         let (a, b) = (normalize_rows(pair.anchors), normalize_rows(pair.positives));
         let spread = (uniformity(a.clone()) + uniformity(b.clone())).mul_scalar(self.uniformity_weight / 2.0);
@@ -112,7 +116,7 @@ pub fn uniformity<B: ContrastBackend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
     if n < 2 {
         return Tensor::zeros([1], &x.device());
     }
-    let rows = row_lse(x.clone(), x, 4.0, Some(IdMask::diagonal(n))); // [n]: log Σ_{j≠i} exp(4⟨x_i, x_j⟩)
+    let rows = row_lse(x.clone(), x, 4.0, Some(KeyMask::Diagonal)); // [n]: log Σ_{j≠i} exp(4⟨x_i, x_j⟩)
     let peak = rows.clone().detach().max(); // [1]
     let sum = Reduction::Sum.apply((rows - peak.clone()).exp());
     // Every pair stands twice among the n (n − 1) ordered ones, in the sum and in the count.

@@ -31,5 +31,5 @@ pub(super) fn corrected<B: ContrastBackend>(
     // log(1 + eˣ) with x = log(N g) − pos: no difference of near numbers where the negatives are far.
     let x = negatives.log() + peak - positive;
     let loss = x.clone().clamp_min(0.0) + x.abs().neg().exp().log1p();
-    loss.mask_fill(others.none(), 0.0)
+    others.or_zero(loss)
 }

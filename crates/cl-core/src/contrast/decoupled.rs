@@ -110,5 +110,5 @@ pub fn decoupled<B: ContrastBackend>(pair: Pair<B>, temperature: f64) -> Tensor<
     let scale = 1.0 / temperature;
     let positive = row_dot(anchors.clone(), positives.clone()).mul_scalar(scale); // [n]
     let others = Others::new(anchors, positives, keys, ids);
-    (others.log_sum(scale) - positive).mask_fill(others.none(), 0.0)
+    others.or_zero(others.log_sum(scale) - positive)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{Reduction, Similarity, check, row_dot, row_lse};
 use super::{Contrast, KeyKind, Keys, Pair};
-use crate::kernels::{ContrastBackend, IdMask};
+use crate::kernels::{ContrastBackend, KeyMask};
 use crate::registry::{Check, Component, ensure};
 use crate::schedule::Schedule;
 use crate::source::{Pairing, Sides};
@@ -85,6 +85,10 @@ impl<B: ContrastBackend> Contrast<B> for InfoNceConfig {
         }
     }
 
+    fn reads_ids(&self, keys: KeyKind) -> bool {
+        self.mask_own_id || keys == KeyKind::Others
+    }
+
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
         let prepare = |rows| self.similarity.prepare(rows);
         let pair = Pair {
@@ -135,8 +139,8 @@ pub fn info_nce<B: ContrastBackend>(
 /// InfoNCE a row, `[n]`, of rows that are already prepared (unit length for cosine).
 ///
 /// The denominator holds the keys and the positive, the positive once and with its gradient, wherever it stands among the
-/// keys (there it may be a copy without one). Keys with the anchor's own id are left out if the keys ask for it; among the
-/// rows of the batch itself, if `mask_own_id` does.
+/// keys (there it may be a copy without one). What the mask of the keys hides is left out; of the rows of the batch itself, those
+/// with the anchor's own id, if `mask_own_id` says so.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -152,17 +156,11 @@ pub fn info_nce_with_keys<B: ContrastBackend>(
     let positive = row_dot(anchors.clone(), positives.clone()).mul_scalar(scale); // [n]
     let (keys, mask, positive_is_summed) = match keys {
         Keys::Own => {
-            let mask = mask_own_id.then(|| IdMask { anchors: ids.clone(), keys: ids });
+            let mask = mask_own_id.then(|| KeyMask::Ids { anchors: ids.clone(), keys: ids });
             let summed = mask.is_none();
             (positives, mask, summed)
         }
-        Keys::Others { vectors, ids: keys, mask_own_id: true, .. } => {
-            (vectors, Some(IdMask { anchors: ids, keys }), false)
-        }
-        Keys::Others { vectors, places, .. } => {
-            let [m, _] = vectors.dims();
-            (vectors, places.map(|places| IdMask::at_places(places, m)), false)
-        }
+        Keys::Others { vectors, mask } => (vectors, mask, false),
     };
     let denominator = row_lse(anchors, keys, scale as f32, mask); // [n]
     let denominator =

@@ -12,8 +12,6 @@ mod info_nce;
 mod nt_xent;
 mod parts;
 
-use std::sync::Arc;
-
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -25,7 +23,7 @@ pub use info_nce::{InfoNceConfig, info_nce, info_nce_with_keys};
 pub use nt_xent::{NtXentConfig, nt_xent};
 pub use parts::{Reduction, Similarity, log_sigmoid, normalize_rows, row_dot, row_lse};
 
-use crate::kernels::ContrastBackend;
+use crate::kernels::{ContrastBackend, KeyMask, List};
 use crate::registry::Registry;
 use crate::schedule::Schedule;
 use crate::source::Pairing;
@@ -42,13 +40,9 @@ pub enum Keys<B: Backend> {
     Others {
         /// The keys `[m, d]`; m may be 0.
         vectors: Tensor<B, 2>,
-        /// Who each key is.
-        ids: Arc<[u32]>,
-        /// Where the positive of each anchor stands among the keys, [`ABSENT`] where it does not; `None` if none of them is
-        /// there.
-        places: Option<Arc<[u32]>>,
-        /// Whether keys with an anchor's own id are hidden from it: they are no negatives.
-        mask_own_id: bool,
+        /// Which of them are no negatives of an anchor: its positive, wherever that stands among them ([`ABSENT`] where it does
+        /// not), or all that carry its own id; `None` if all are.
+        mask: Option<KeyMask>,
     },
 }
 
@@ -58,9 +52,7 @@ impl<B: Backend> Keys<B> {
     pub fn map(self, function: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2>) -> Self {
         match self {
             Self::Own => Self::Own,
-            Self::Others { vectors, ids, places, mask_own_id } => {
-                Self::Others { vectors: function(vectors), ids, places, mask_own_id }
-            }
+            Self::Others { vectors, mask } => Self::Others { vectors: function(vectors), mask },
         }
     }
 }
@@ -82,7 +74,7 @@ pub struct Pair<B: Backend> {
     /// The rows of the other view `[n, d]`; row i is the same thing as row i of `anchors`.
     pub positives: Tensor<B, 2>,
     /// Who each row is.
-    pub ids: Arc<[u32]>,
+    pub ids: List<u32>,
     /// The denominator, from the other view.
     pub keys: Keys<B>,
 }
@@ -115,6 +107,12 @@ pub trait Contrast<B: Backend>: Send {
     /// Half a sentence on why it cannot.
     fn accepts(&self, _keys: KeyKind) -> Result<(), String> {
         Ok(())
+    }
+
+    /// Whether [`loss`](Self::loss) reads the ids of a pair with keys of this kind, or its keys do: a device is given them ahead
+    /// then.
+    fn reads_ids(&self, _keys: KeyKind) -> bool {
+        true
     }
 
     /// The loss of one group in one direction `[1]`, after `epoch` epochs (fractions count). Groups are added, directions

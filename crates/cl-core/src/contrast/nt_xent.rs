@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{Reduction, Similarity, check, row_dot, row_lse};
 use super::{Contrast, KeyKind, Pair};
-use crate::kernels::{ContrastBackend, IdMask};
+use crate::kernels::{ContrastBackend, KeyMask};
 use crate::registry::{Check, Component};
 use crate::schedule::Schedule;
 use crate::source::{Pairing, Sides};
@@ -77,6 +77,10 @@ impl<B: ContrastBackend> Contrast<B> for NtXentConfig {
         }
     }
 
+    fn reads_ids(&self, _keys: KeyKind) -> bool {
+        false
+    }
+
     fn loss(&self, pair: Pair<B>, epoch: f64) -> Tensor<B, 1> {
         let temperature = self.temperature.at(epoch);
         nt_xent(pair.anchors, pair.positives, self.similarity, temperature, self.reduction)
@@ -110,10 +114,9 @@ pub fn nt_xent<B: ContrastBackend>(
     temperature: f64,
     reduction: Reduction,
 ) -> Tensor<B, 1> {
-    let [n, _] = a.dims();
     let (a, b) = (similarity.prepare(a), similarity.prepare(b));
     let positive = row_dot(a.clone(), b.clone()).div_scalar(temperature); // [n]
     let both = Tensor::cat(vec![a, b], 0); // [2n, d]
-    let denominator = row_lse(both.clone(), both, (1.0 / temperature) as f32, Some(IdMask::diagonal(2 * n))); // [2n]
+    let denominator = row_lse(both.clone(), both, (1.0 / temperature) as f32, Some(KeyMask::Diagonal)); // [2n]
     reduction.apply(denominator - Tensor::cat(vec![positive.clone(), positive], 0))
 }

@@ -1,13 +1,11 @@
 //! What the losses are made of.
 
-use std::sync::Arc;
-
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
-use crate::kernels::{ContrastBackend, IdMask};
+use crate::kernels::{ContrastBackend, KeyMask, List};
 use crate::registry::{Check, ensure};
 use crate::schedule::Schedule;
 use crate::source::Sides;
@@ -90,7 +88,7 @@ pub fn log_sigmoid<B: ContrastBackend>(x: Tensor<B, 2>, floor: f32) -> Tensor<B,
 
 /// `log Σ_j exp(scale · ⟨anchor_i, key_j⟩)`, `[n, d], [m, d]` → `[n]`, in O((n + m) · d) memory on the host backends.
 ///
-/// `mask` takes the keys of an anchor's own id out of its sum.
+/// `mask` takes keys out of an anchor's sum.
 ///
 /// # Panics
 ///
@@ -101,13 +99,12 @@ pub fn row_lse<B: ContrastBackend>(
     anchors: Tensor<B, 2>,
     keys: Tensor<B, 2>,
     scale: f32,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
 ) -> Tensor<B, 1> {
     let ([n, d], [m, width]) = (anchors.dims(), keys.dims());
     assert_eq!(d, width, "anchors are {d} wide, keys {width}");
     if let Some(mask) = &mask {
-        let ids = (mask.anchors.len(), mask.keys.len());
-        assert_eq!(ids, (n, m), "the mask has {ids:?} ids for {n} anchors and {m} keys");
+        mask.check(n, m);
     }
     if n == 0 || m == 0 {
         return Tensor::full([n], f32::NEG_INFINITY, &anchors.device());
@@ -126,37 +123,27 @@ pub fn row_lse<B: ContrastBackend>(
 pub(super) struct Others<B: Backend> {
     anchors: Tensor<B, 2>,
     vectors: Tensor<B, 2>,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
     /// Their number, a row each.
     counts: Vec<f32>,
 }
 
 impl<B: ContrastBackend> Others<B> {
     /// Of rows that are prepared; `ids` are the anchors'.
-    pub(super) fn new(
-        anchors: Tensor<B, 2>,
-        positives: Tensor<B, 2>,
-        keys: Keys<B>,
-        ids: Arc<[u32]>,
-    ) -> Self {
+    pub(super) fn new(anchors: Tensor<B, 2>, positives: Tensor<B, 2>, keys: Keys<B>, ids: List<u32>) -> Self {
         let (vectors, mask) = match keys {
-            Keys::Own => (positives, Some(IdMask { anchors: ids.clone(), keys: ids })),
-            Keys::Others { vectors, ids: keys, mask_own_id: true, .. } => {
-                (vectors, Some(IdMask { anchors: ids, keys }))
-            }
-            Keys::Others { vectors, places, .. } => {
-                let [m, _] = vectors.dims();
-                (vectors, places.map(|places| IdMask::at_places(places, m)))
-            }
+            Keys::Own => (positives, Some(KeyMask::Ids { anchors: ids.clone(), keys: ids })),
+            Keys::Others { vectors, mask } => (vectors, mask),
         };
         let ([n, _], [m, _]) = (anchors.dims(), vectors.dims());
-        let of_mask = |mask: &IdMask| -> Vec<f32> {
+        let of_mask = |mask: &KeyMask| -> Vec<f32> {
+            let [anchors, keys] = mask.ids(n, m);
             // A key's id is the row of a table, or its own place; an anchor that no key belongs to may have any.
-            let most = mask.keys.iter().max().map_or(0, |&id| id as usize + 1);
+            let most = keys.iter().max().map_or(0, |&id| id as usize + 1);
             let mut hidden = vec![0_u32; most];
-            mask.keys.iter().for_each(|&id| hidden[id as usize] += 1);
+            keys.iter().for_each(|&id| hidden[id as usize] += 1);
             let of_id = |&id: &u32| hidden.get(id as usize).copied().unwrap_or(0);
-            mask.anchors.iter().map(|id| (m as u32 - of_id(id)) as f32).collect()
+            anchors.iter().map(|id| (m as u32 - of_id(id)) as f32).collect()
         };
         let counts = mask.as_ref().map_or_else(|| vec![m as f32; n], of_mask);
         Self { anchors, vectors, mask, counts }
@@ -165,19 +152,29 @@ impl<B: ContrastBackend> Others<B> {
     /// `log Σ_j exp(scale · ⟨anchor_i, negative_j⟩)`, `[n]`; 0 of an anchor without any negative.
     pub(super) fn log_sum(&self, scale: f64) -> Tensor<B, 1> {
         let sum = row_lse(self.anchors.clone(), self.vectors.clone(), scale as f32, self.mask.clone());
-        sum.mask_fill(self.none(), 0.0)
+        self.or_zero(sum)
     }
 
     /// f of the number of negatives of each anchor, `[n]`.
     pub(super) fn of_counts(&self, f: impl Fn(f32) -> f32) -> Tensor<B, 1> {
+        if let Some((&first, rest)) = self.counts.split_first()
+            && rest.iter().all(|count| *count == first)
+        {
+            // A device need not be given them.
+            return Tensor::full([self.counts.len()], f(first), &self.anchors.device());
+        }
         let values: Vec<f32> = self.counts.iter().map(|&count| f(count)).collect();
         let length = values.len();
         Tensor::from_data(TensorData::new(values, [length]), &self.anchors.device())
     }
 
-    /// Which anchors have no negative, `[n]`.
-    pub(super) fn none(&self) -> Tensor<B, 1, Bool> {
-        self.of_counts(|count| count).equal_elem(0.0)
+    /// `x [n]` with 0 for each anchor without any negative.
+    pub(super) fn or_zero(&self, x: Tensor<B, 1>) -> Tensor<B, 1> {
+        if self.counts.iter().all(|&count| count > 0.0) {
+            return x;
+        }
+        let none = self.of_counts(|count| count).equal_elem(0.0);
+        x.mask_fill(none, 0.0)
     }
 }
 
@@ -205,22 +202,23 @@ mod tests {
 
     use super::super::ABSENT;
     use super::*;
+    use crate::kernels::Places;
 
     #[test]
     fn negatives_are_the_keys_that_are_not_hidden() {
         let rows = |n| Tensor::<Flex, 2>::ones([n, 2], &Default::default());
         let counts = |keys| Others::new(rows(3), rows(3), keys, [7, 8, 7].into()).counts;
         assert_eq!(counts(Keys::Own), [1.0, 2.0, 1.0]);
-        let others = |ids: &[u32], places: Option<&[u32]>, mask_own_id| Keys::Others {
-            vectors: rows(ids.len()),
-            ids: ids.into(),
-            places: places.map(Into::into),
-            mask_own_id,
-        };
-        assert_eq!(counts(others(&[7, 7, 1, 9], None, true)), [2.0, 4.0, 2.0]);
-        assert_eq!(counts(others(&[7, 7, 1, 9], None, false)), [4.0; 3]);
+        let others = |m, mask| Keys::Others { vectors: rows(m), mask };
+        let ids = KeyMask::Ids { anchors: [7, 8, 7].into(), keys: [7, 7, 1, 9].into() };
+        assert_eq!(counts(others(4, Some(ids))), [2.0, 4.0, 2.0]);
+        assert_eq!(counts(others(4, None)), [4.0; 3]);
+        assert_eq!(counts(others(4, Some(KeyMask::Diagonal))), [3.0; 3]);
+        let places =
+            |numbers: [u32; 3], first| Some(KeyMask::Places(Places { numbers: numbers.into(), first }));
         // The second anchor's positive is not among the keys.
-        assert_eq!(counts(others(&[7, 7, 1, 9], Some(&[0, ABSENT, 3]), false)), [3.0, 4.0, 3.0]);
-        assert_eq!(counts(others(&[], Some(&[ABSENT; 3]), false)), [0.0; 3]);
+        assert_eq!(counts(others(4, places([0, ABSENT, 3], 0))), [3.0, 4.0, 3.0]);
+        assert_eq!(counts(others(4, places([20, 23, 24], 20))), [3.0, 3.0, 4.0]);
+        assert_eq!(counts(others(0, places([ABSENT; 3], 0))), [0.0; 3]);
     }
 }

@@ -7,7 +7,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
-use super::backend::{ContrastBackend, IdMask, OptimizerBackend};
+use super::backend::{ContrastBackend, Copier, KeyMask, OptimizerBackend};
 use super::portable;
 use crate::sampling::Draw;
 
@@ -20,7 +20,7 @@ struct State<T> {
     keys: T,
     lse: T,
     scale: f32,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
 }
 
 impl<B: ContrastBackend> Backward<B, 2> for RowLse {
@@ -181,7 +181,7 @@ impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, 
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> FloatTensor<Self> {
         if keys.node.requirement.is_none() {
             let keys = keys.primitive;
@@ -203,6 +203,10 @@ impl<B: ContrastBackend, C: CheckpointStrategy> ContrastBackend for Autodiff<B, 
                 prep.finish(B::row_lse(anchors.primitive, keys.primitive, scale, mask))
             }
         }
+    }
+
+    fn copier(device: &Self::Device) -> Option<Copier> {
+        B::copier(device)
     }
 
     fn draw(draw: &Draw, device: &Self::Device) -> IntTensor<Self> {

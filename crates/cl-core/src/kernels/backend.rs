@@ -1,36 +1,69 @@
 //! The extension traits.
 
-use std::sync::Arc;
-
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
-use super::{portable, sampled};
+use super::{List, portable, sampled};
 use crate::sampling::Draw;
 
-/// Which keys an anchor must not see: those that carry its own id.
+/// Which keys an anchor must not see.
 #[derive(Debug, Clone)]
-pub struct IdMask {
-    /// The id of each anchor.
-    pub anchors: Arc<[u32]>,
-    /// The id of each key.
-    pub keys: Arc<[u32]>,
+pub enum KeyMask {
+    /// Those that carry its own id.
+    Ids {
+        /// The id of each anchor.
+        anchors: List<u32>,
+        /// The id of each key.
+        keys: List<u32>,
+    },
+    /// One: that at its place; none where no key stands there.
+    Places(Places),
+    /// One: key i from anchor i.
+    Diagonal,
 }
 
-impl IdMask {
-    /// Hides one key of each anchor, that at its place; none where the place is behind all keys.
-    #[must_use]
-    pub fn at_places(places: Arc<[u32]>, keys: usize) -> Self {
-        Self { anchors: places, keys: (0..keys as u32).collect() }
-    }
+/// Where a key of each anchor stands, as keys are counted from `first`.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// A number for each anchor; key j has the number `first + j`.
+    pub numbers: List<u32>,
+    /// The number of key 0.
+    pub first: u32,
+}
 
-    /// Every row has an id of its own on both sides: masks the diagonal.
-    #[must_use]
-    pub fn diagonal(rows: usize) -> Self {
-        let ids: Arc<[u32]> = (0..rows as u32).collect();
-        Self { anchors: ids.clone(), keys: ids }
+impl From<List<u32>> for Places {
+    fn from(numbers: List<u32>) -> Self {
+        Self { numbers, first: 0 }
     }
 }
+
+impl KeyMask {
+    /// The same mask by ids: an anchor does not see the keys that carry its own.
+    #[must_use]
+    pub fn ids(&self, anchors: usize, keys: usize) -> [List<u32>; 2] {
+        let counted = |first: u32, count: usize| (first..first + count as u32).collect();
+        match self {
+            Self::Ids { anchors, keys } => [anchors.clone(), keys.clone()],
+            Self::Places(places) => [places.numbers.clone(), counted(places.first, keys)],
+            Self::Diagonal => [counted(0, anchors), counted(0, keys)],
+        }
+    }
+
+    /// Panics where it is not of so many anchors and keys.
+    #[track_caller]
+    pub(crate) fn check(&self, anchors: usize, keys: usize) {
+        let has = match self {
+            Self::Ids { anchors, keys } => (anchors.len(), keys.len()),
+            Self::Places(places) => (places.numbers.len(), keys),
+            Self::Diagonal => (anchors, keys),
+        };
+        let asked = (anchors, keys);
+        assert_eq!(has, asked, "the mask has {has:?} ids for {anchors} anchors and {keys} keys");
+    }
+}
+
+/// Copies a list to a device; see [`ContrastBackend::copier`].
+pub type Copier = Box<dyn Fn(&List<u32>) + Send>;
 
 /// A row no longer than this has no direction.
 pub(crate) const SHORTEST: f32 = 1e-12;
@@ -97,7 +130,7 @@ pub trait ContrastBackend: Backend {
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> FloatTensor<Self> {
         portable::row_lse::<Self>(anchors, keys, scale, mask)
     }
@@ -109,7 +142,7 @@ pub trait ContrastBackend: Backend {
         lse: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask)
     }
@@ -126,9 +159,17 @@ pub trait ContrastBackend: Backend {
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask)
+    }
+
+    /// What copies lists to the device ahead of their step, on any thread: ids of masks, owners of draws. `None` where kernels
+    /// read them where they are.
+    ///
+    /// Made on the thread that runs the kernels, whose queue on the device the copies then join.
+    fn copier(_device: &Self::Device) -> Option<Copier> {
+        None
     }
 
     /// See [`draw`](super::draw); `[n · k]`.

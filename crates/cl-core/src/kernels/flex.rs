@@ -3,7 +3,7 @@
 use burn::tensor::DType;
 use burn_flex::{Flex, FlexTensor};
 
-use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use super::backend::{AdamStep, ContrastBackend, KeyMask, OptimizerBackend};
 use super::host::{self, Matrix};
 use super::{host_sampled, portable};
 
@@ -49,7 +49,7 @@ impl ContrastBackend for Flex {
         grad
     }
 
-    fn row_lse(anchors: FlexTensor, keys: FlexTensor, scale: f32, mask: Option<IdMask>) -> FlexTensor {
+    fn row_lse(anchors: FlexTensor, keys: FlexTensor, scale: f32, mask: Option<KeyMask>) -> FlexTensor {
         if anchors.dtype() != DType::F32 {
             return portable::row_lse::<Self>(anchors, keys, scale, mask);
         }
@@ -65,7 +65,7 @@ impl ContrastBackend for Flex {
         lse: FlexTensor,
         grad: FlexTensor,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FlexTensor, FlexTensor) {
         if anchors.dtype() != DType::F32 {
             return portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask);
@@ -81,7 +81,7 @@ impl ContrastBackend for Flex {
         anchors: FlexTensor,
         keys: FlexTensor,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FlexTensor, FlexTensor) {
         if anchors.dtype() != DType::F32 {
             return portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask);

@@ -11,7 +11,7 @@ use burn_fusion::stream::{Operation, OperationStreams};
 use burn_fusion::{Client, Fusion, FusionBackend, FusionRuntime, get_client};
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 
-use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use super::backend::{AdamStep, ContrastBackend, Copier, KeyMask, OptimizerBackend};
 use crate::sampling::Draw;
 
 type Handles<B> = HandleContainer<<<B as FusionBackend>::FusionRuntime as FusionRuntime>::FusionHandle>;
@@ -177,7 +177,7 @@ impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> FloatTensor<Self> {
         let shape = Shape::new([anchors.shape()[0]]);
         let [lse] = custom::<B, 2, 1>("row_lse", [anchors, keys], [shape], move |[anchors, keys]| {
@@ -192,7 +192,7 @@ impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
         lse: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let shapes = [anchors.shape(), keys.shape()];
         let inputs = [anchors, keys, lse, grad];
@@ -206,13 +206,17 @@ impl<B: FusionBackend + ContrastBackend> ContrastBackend for Fusion<B> {
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let shapes = [Shape::new([anchors.shape()[0]]), anchors.shape()];
         let run = move |[anchors, keys]: [FloatTensor<B>; 2]| {
             B::row_lse_and_mean(anchors, keys, scale, mask.clone()).into()
         };
         custom::<B, 2, 2>("row_lse_and_mean", [anchors, keys], shapes, run).into()
+    }
+
+    fn copier(device: &Self::Device) -> Option<Copier> {
+        B::copier(device)
     }
 
     fn draw(draw: &Draw, device: &Self::Device) -> IntTensor<Self> {

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::backend::{AdamStep, IdMask, SHORTEST};
+use super::backend::{AdamStep, KeyMask, SHORTEST};
 use crate::simd;
 use crate::simd::exp;
 
@@ -247,7 +247,8 @@ simd! {
 }
 
 /// `log Σ_j exp(scale ⟨anchor_i, key_j⟩)` for every anchor.
-pub(super) fn row_lse(anchors: Matrix<'_>, keys: Matrix<'_>, scale: f32, mask: Option<&IdMask>) -> Vec<f32> {
+pub(super) fn row_lse(anchors: Matrix<'_>, keys: Matrix<'_>, scale: f32, mask: Option<&KeyMask>) -> Vec<f32> {
+    let mask = mask.map(|mask| mask.ids(anchors.rows, keys.rows));
     let mut out = vec![0.0; anchors.rows];
     out.par_chunks_mut(ROWS).enumerate().for_each_init(
         || vec![0.0; ROWS * KEYS],
@@ -259,8 +260,9 @@ pub(super) fn row_lse(anchors: Matrix<'_>, keys: Matrix<'_>, scale: f32, mask: O
             for first in (0..keys.rows).step_by(KEYS) {
                 let keys = keys.slice(first, KEYS.min(keys.rows - first));
                 let tile = &mut tile[..rows.rows * keys.rows];
-                let ids =
-                    mask.map(|mask| (&mask.anchors[start..][..rows.rows], &mask.keys[first..][..keys.rows]));
+                let ids = mask.as_ref().map(|[of_rows, of_keys]| {
+                    (&of_rows[start..][..rows.rows], &of_keys[first..][..keys.rows])
+                });
                 logits(tile, rows, keys, scale, ids);
                 accumulate(tile, keys.rows, &mut peaks, &mut sums);
             }
@@ -278,9 +280,10 @@ pub(super) fn row_lse_and_mean(
     anchors: Matrix<'_>,
     keys: Matrix<'_>,
     scale: f32,
-    mask: Option<&IdMask>,
+    mask: Option<&KeyMask>,
 ) -> (Vec<f32>, Vec<f32>) {
     let d = anchors.columns;
+    let mask = mask.map(|mask| mask.ids(anchors.rows, keys.rows));
     let (mut out, mut means) = (vec![0.0; anchors.rows], vec![0.0; anchors.rows * d]);
     out.par_chunks_mut(ROWS).zip(means.par_chunks_mut(ROWS * d)).enumerate().for_each_init(
         || vec![0.0; ROWS * KEYS],
@@ -292,8 +295,9 @@ pub(super) fn row_lse_and_mean(
             for first in (0..keys.rows).step_by(KEYS) {
                 let keys = keys.slice(first, KEYS.min(keys.rows - first));
                 let tile = &mut tile[..rows.rows * keys.rows];
-                let ids =
-                    mask.map(|mask| (&mask.anchors[start..][..rows.rows], &mask.keys[first..][..keys.rows]));
+                let ids = mask.as_ref().map(|[of_rows, of_keys]| {
+                    (&of_rows[start..][..rows.rows], &of_keys[first..][..keys.rows])
+                });
                 logits(tile, rows, keys, scale, ids);
                 accumulate_and_keep(tile, keys.rows, &mut peaks, &mut sums, means, d);
                 let strides = [keys.rows as isize, 1];
@@ -346,9 +350,10 @@ pub(super) fn row_lse_backward(
     lse: &[f32],
     grad: &[f32],
     scale: f32,
-    mask: Option<&IdMask>,
+    mask: Option<&KeyMask>,
 ) -> (Vec<f32>, Vec<f32>) {
     let d = anchors.columns;
+    let mask = mask.map(|mask| mask.ids(anchors.rows, keys.rows));
     let (mut of_anchors, mut of_keys) = (vec![0.0; anchors.rows * d], vec![0.0; keys.rows * d]);
     let blocks = keys.rows.div_ceil(KEYS);
     let mut partial = vec![0.0; blocks * PANEL * d];
@@ -364,8 +369,9 @@ pub(super) fn row_lse_backward(
                     let at = start + inner;
                     let anchors = anchors.slice(at, ROWS.min(rows - inner));
                     let tile = &mut tile[..anchors.rows * keys.rows];
-                    let ids = mask
-                        .map(|mask| (&mask.anchors[at..][..anchors.rows], &mask.keys[first..][..keys.rows]));
+                    let ids = mask.as_ref().map(|[of_rows, of_keys]| {
+                        (&of_rows[at..][..anchors.rows], &of_keys[first..][..keys.rows])
+                    });
                     logits(tile, anchors, keys, scale, ids);
                     weigh(tile, keys.rows, &lse[at..][..anchors.rows], &grad[at..][..anchors.rows], scale);
                     let (row, one) = (keys.rows as isize, 1);

@@ -11,12 +11,14 @@ mod flex;
 pub mod fusion;
 mod host;
 mod host_sampled;
+mod list;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod on_device;
 pub mod portable;
 mod sampled;
 
-pub use backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+pub use backend::{AdamStep, ContrastBackend, Copier, KeyMask, OptimizerBackend, Places};
+pub use list::List;
 pub use on_device::OnDevice;
 pub use sampled::{draw, sampled_scores};

@@ -7,7 +7,7 @@ use burn_ndarray::{
     FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, QuantElement, SharedArray,
 };
 
-use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use super::backend::{AdamStep, ContrastBackend, KeyMask, OptimizerBackend};
 use super::host::{self, Matrix};
 use super::{host_sampled, portable};
 
@@ -51,7 +51,7 @@ where
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> FloatTensor<Self> {
         if anchors.dtype() != DType::F32 {
             return portable::row_lse::<Self>(anchors, keys, scale, mask);
@@ -68,7 +68,7 @@ where
         lse: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         if anchors.dtype() != DType::F32 {
             return portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask);
@@ -89,7 +89,7 @@ where
         anchors: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         if anchors.dtype() != DType::F32 {
             return portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask);

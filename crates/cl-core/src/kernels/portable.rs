@@ -4,7 +4,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
 
-use super::backend::{AdamStep, IdMask, SHORTEST};
+use super::List;
+use super::backend::{AdamStep, KeyMask, Places, SHORTEST};
 pub use super::sampled::{scores as sampled_scores, scores_backward as sampled_scores_backward};
 
 fn float<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
@@ -100,19 +101,31 @@ fn logits<B: Backend>(
     anchors: Tensor<B, 2>,
     keys: Tensor<B, 2>,
     scale: f32,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
 ) -> Tensor<B, 2> {
     let device = anchors.device();
     let logits = anchors.matmul(keys.transpose()).mul_scalar(scale); // [n, m]
     let Some(mask) = mask else { return logits };
-    let ids = |ids: &[u32]| {
-        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        let length = ids.len();
-        Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [length]), &device)
+    let listed = |ids: &List<u32>| {
+        let here = |made: &Tensor<B, 1, Int>| made.device() == device;
+        ids.on_device().get(here, || {
+            let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+            let length = ids.len();
+            Tensor::from_data(TensorData::new(ids, [length]), &device)
+        })
+    };
+    let counted = |first: u32, count: usize| {
+        let first = i64::from(first);
+        Tensor::<B, 1, Int>::arange(first..first + count as i64, &device)
     };
     let [n, m] = logits.dims();
-    let anchors = ids(&mask.anchors).reshape([n, 1]).expand([n, m]);
-    let keys = ids(&mask.keys).reshape([1, m]).expand([n, m]);
+    let (anchors, keys) = match &mask {
+        KeyMask::Ids { anchors, keys } => (listed(anchors), listed(keys)),
+        KeyMask::Places(Places { numbers, first }) => (listed(numbers), counted(*first, m)),
+        KeyMask::Diagonal => (counted(0, n), counted(0, m)),
+    };
+    let anchors = anchors.reshape([n, 1]).expand([n, m]);
+    let keys = keys.reshape([1, m]).expand([n, m]);
     logits.mask_fill(anchors.equal(keys), f32::NEG_INFINITY)
 }
 
@@ -121,7 +134,7 @@ pub fn row_lse<B: Backend>(
     anchors: FloatTensor<B>,
     keys: FloatTensor<B>,
     scale: f32,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
 ) -> FloatTensor<B> {
     let logits = logits::<B>(float(anchors), float(keys), scale, mask);
     let [n, _] = logits.dims();
@@ -138,7 +151,7 @@ pub fn row_lse_backward<B: Backend>(
     lse: FloatTensor<B>,
     grad: FloatTensor<B>,
     scale: f32,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let (anchors, keys) = (float::<B, 2>(anchors), float::<B, 2>(keys));
     let [n, _] = anchors.dims();
@@ -154,7 +167,7 @@ pub fn row_lse_and_mean<B: Backend>(
     anchors: FloatTensor<B>,
     keys: FloatTensor<B>,
     scale: f32,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let lse = row_lse::<B>(anchors.clone(), keys.clone(), scale, mask.clone());
     let weights = softmax::<B>(float(anchors), float(keys.clone()), lse.clone(), scale, mask); // [n, m], rows of sum 1
@@ -167,7 +180,7 @@ fn softmax<B: Backend>(
     keys: Tensor<B, 2>,
     lse: FloatTensor<B>,
     scale: f32,
-    mask: Option<IdMask>,
+    mask: Option<KeyMask>,
 ) -> Tensor<B, 2> {
     let [n, _] = anchors.dims();
     let lse = float::<B, 1>(lse).clamp_min(f32::MIN).reshape([n, 1]);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Direction, Fresh, Negatives};
 use crate::contrast::{KeyKind, Keys};
+use crate::kernels::{KeyMask, Places};
 use crate::registry::Component;
 use crate::source::Group;
 
@@ -36,8 +37,8 @@ impl<B: Backend> Negatives<B> for AllNodesConfig {
         let Some(vectors) = fresh.everyone else {
             panic!("all_nodes needs the rows {:?} encoded", group.everyone)
         };
-        let ids = group.everyone.clone().collect();
-        let places = group.ids.iter().map(|id| id - group.everyone.start).collect();
-        Keys::Others { vectors, ids, places: Some(places), mask_own_id: false }
+        // Ids are rows where all rows of a kind are keys.
+        let own = Places { numbers: group.ids.clone(), first: group.everyone.start };
+        Keys::Others { vectors, mask: Some(KeyMask::Places(own)) }
     }
 }

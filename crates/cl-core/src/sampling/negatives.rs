@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{ItemSampler, Sampling};
 use crate::encoder::Rows;
-use crate::kernels::{ContrastBackend, OnDevice, draw};
+use crate::kernels::{ContrastBackend, List, OnDevice, draw};
 use crate::rng::StreamKey;
 
 /// Who has which items.
@@ -101,7 +101,7 @@ pub struct Draw(Arc<Rule>);
 struct Rule {
     sampler: NegativeSampler,
     key: StreamKey,
-    owners: Arc<[u32]>,
+    owners: List<u32>,
     each: usize,
     listed: OnceLock<Arc<[u32]>>,
 }
@@ -118,7 +118,7 @@ impl Draw {
         if let Some(owner) = owners.iter().find(|&&owner| owner as usize >= known) {
             panic!("negatives are asked for owner {owner}, and there are {known}");
         }
-        Self(Arc::new(Rule { sampler, key, owners, each, listed: OnceLock::new() }))
+        Self(Arc::new(Rule { sampler, key, owners: owners.into(), each, listed: OnceLock::new() }))
     }
 
     /// What draws them.
@@ -135,7 +135,7 @@ impl Draw {
 
     /// The owner of each anchor, `[n]`.
     #[must_use]
-    pub fn owners(&self) -> &[u32] {
+    pub fn owners(&self) -> &List<u32> {
         &self.0.owners
     }
 

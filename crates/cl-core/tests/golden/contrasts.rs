@@ -8,7 +8,7 @@ use cl_core::contrast::{
     Contrast, DebiasedConfig, DecoupledConfig, HardNegativeConfig, InfoNceConfig, Keys, Pair, Reduction,
     Similarity,
 };
-use cl_core::kernels::ContrastBackend;
+use cl_core::kernels::{ContrastBackend, KeyMask, Places};
 use serde::Deserialize;
 
 use crate::TOLERANCE;
@@ -89,9 +89,14 @@ fn every_case<B: ContrastBackend>(backend: &str) {
         let holds_positives = !places.is_empty();
         let keys = vectors.clone().map_or(Keys::Own, |vectors| Keys::Others {
             vectors,
-            ids: input.key_ids.clone().into(),
-            places: holds_positives.then(|| input.places.iter().map(|place| place.unwrap() as u32).collect()),
-            mask_own_id: case.mask_own_id,
+            mask: if case.mask_own_id {
+                let ids = [&input.anchor_ids, &input.key_ids].map(|ids| ids.clone().into());
+                let [anchors, keys] = ids;
+                Some(KeyMask::Ids { anchors, keys })
+            } else {
+                let numbers = || input.places.iter().map(|place| place.unwrap() as u32).collect();
+                holds_positives.then(|| KeyMask::Places(Places { numbers: numbers(), first: 0 }))
+            },
         });
         let places = Tensor::<Autodiff<B>, 1, Int>::from_data(&places[..], &anchors.device());
         let own = vectors.as_ref().filter(|_| holds_positives).map(|keys| keys.clone().select(0, places));

@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use cl_core::contrast::{
     Contrast, InfoNceConfig, Keys, Pair, Reduction, Similarity, info_nce, info_nce_with_keys,
 };
-use cl_core::kernels::ContrastBackend;
+use cl_core::kernels::{ContrastBackend, KeyMask, List};
 use serde::Deserialize;
 
 use crate::TOLERANCE;
@@ -46,7 +46,7 @@ struct File {
 
 /// The pairs that a step would make of the case: one, or one for each direction.
 fn pairs<B: ContrastBackend>(case: &Case, input: &Input, a: Tensor<B, 2>, b: Tensor<B, 2>) -> Vec<Pair<B>> {
-    let ids: std::sync::Arc<[u32]> = input.anchor_ids.clone().into();
+    let ids: List<u32> = input.anchor_ids.clone().into();
     if case.negatives == "in_batch" {
         let pair = |anchors, positives| Pair { anchors, positives, ids: ids.clone(), keys: Keys::Own };
         let forward = pair(a.clone(), b.clone());
@@ -54,9 +54,12 @@ fn pairs<B: ContrastBackend>(case: &Case, input: &Input, a: Tensor<B, 2>, b: Ten
     }
     let places = Tensor::<B, 1, Int>::from_data(&input.positives[..], &a.device());
     let positives = b.clone().select(0, places); // [n, d]
-    let key_ids = input.key_ids.clone().into();
-    let places = input.positives.iter().map(|&place| place as u32).collect();
-    let keys = Keys::Others { vectors: b, ids: key_ids, places: Some(places), mask_own_id: case.own_id_mask };
+    let places: List<u32> = input.positives.iter().map(|&place| place as u32).collect();
+    let mask = match case.own_id_mask {
+        true => KeyMask::Ids { anchors: ids.clone(), keys: input.key_ids.clone().into() },
+        false => KeyMask::Places(places.into()),
+    };
+    let keys = Keys::Others { vectors: b, mask: Some(mask) };
     vec![Pair { anchors: a, positives, ids, keys }]
 }
 

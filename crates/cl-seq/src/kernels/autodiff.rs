@@ -6,15 +6,16 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
+use cl_core::kernels::List;
 
-use super::backend::{Attention, Dropout, SequenceBackend};
+use super::backend::{Attention, Dropout, Preparer, SequenceBackend};
 
 #[derive(Debug)]
 struct Gather;
 
 impl<B: SequenceBackend> Backward<B, 1> for Gather {
     /// The ids, and the rows of the table.
-    type State = (Box<[i32]>, usize);
+    type State = (List<i32>, usize);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
@@ -48,7 +49,7 @@ struct Recur;
 
 impl<B: SequenceBackend> Backward<B, 3> for Recur {
     /// Where sequences begin; gates, weight, bias, and the states that came out.
-    type State = (Box<[usize]>, [FloatTensor<B>; 4]);
+    type State = (List<usize>, [FloatTensor<B>; 4]);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
@@ -118,6 +119,10 @@ impl<B: SequenceBackend> Backward<B, 1> for DropOut {
 }
 
 impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, C> {
+    fn preparer(device: &Self::Device, _gradient: bool) -> Option<Preparer> {
+        B::preparer(device, true)
+    }
+
     fn row_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -155,10 +160,10 @@ impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, 
         }
     }
 
-    fn gather(table: FloatTensor<Self>, ids: &[i32]) -> FloatTensor<Self> {
+    fn gather(table: FloatTensor<Self>, ids: &List<i32>) -> FloatTensor<Self> {
         let rows = table.primitive.shape()[0];
         match Gather.prepare::<C>([table.node.clone()]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((ids.into(), rows), B::gather(table.primitive, ids)),
+            OpsKind::Tracked(prep) => prep.finish((ids.clone(), rows), B::gather(table.primitive, ids)),
             OpsKind::UnTracked(prep) => prep.finish(B::gather(table.primitive, ids)),
         }
     }
@@ -181,7 +186,7 @@ impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, 
     }
 
     fn recur(
-        offsets: &[usize],
+        offsets: &List<usize>,
         gates: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -191,7 +196,7 @@ impl<B: SequenceBackend, C: CheckpointStrategy> SequenceBackend for Autodiff<B, 
         match Recur.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let out = B::recur(offsets, gates.clone(), weight.clone(), bias.clone());
-                prep.finish((offsets.into(), [gates, weight, bias, out.clone()]), out)
+                prep.finish((offsets.clone(), [gates, weight, bias, out.clone()]), out)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::recur(offsets, gates, weight, bias)),
         }

@@ -1,11 +1,10 @@
 //! The extension trait.
 
-use std::sync::Arc;
-
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 use cl_core::StreamKey;
+use cl_core::kernels::List;
 
 use super::{portable, recurrence};
 use crate::dropout;
@@ -16,13 +15,13 @@ use crate::dropout;
 #[derive(Debug, Clone)]
 pub struct Attention {
     /// Where sequences begin, and where the last ends; ascending from 0.
-    pub offsets: Arc<[usize]>,
+    pub offsets: List<usize>,
     /// h; each head reads d / h columns.
     pub heads: usize,
     /// Whether a token sees itself and what came before it, and nothing after.
     pub causal: bool,
     /// p, the share of attention weights that are dropped (the others grow by 1 / (1 − p)), and a key for each sequence.
-    pub dropout: Option<(f32, Arc<[StreamKey]>)>,
+    pub dropout: Option<(f32, List<StreamKey>)>,
 }
 
 impl Attention {
@@ -54,9 +53,9 @@ impl Attention {
 #[derive(Debug, Clone)]
 pub struct Dropout {
     /// Where sequences begin, and where the last ends.
-    pub offsets: Arc<[usize]>,
+    pub offsets: List<usize>,
     /// A key for each sequence.
-    pub keys: Arc<[StreamKey]>,
+    pub keys: List<StreamKey>,
     /// p, the share that is dropped; the others grow by 1 / (1 − p).
     pub rate: f32,
 }
@@ -70,15 +69,41 @@ impl Dropout {
     }
 }
 
+/// What an operation reads besides tensors.
+#[derive(Debug, Clone, Copy)]
+pub enum Operand<'a> {
+    /// Of [`SequenceBackend::gather`].
+    Ids(&'a List<i32>),
+    /// Of [`SequenceBackend::attend`].
+    Attention(&'a Attention),
+    /// Of [`SequenceBackend::drop_out`].
+    Dropout(&'a Dropout),
+    /// Of [`SequenceBackend::recur`].
+    Recurrence(&'a List<usize>),
+}
+
+/// Makes an operand ready; see [`SequenceBackend::preparer`].
+pub type Preparer = Box<dyn Fn(Operand<'_>) + Send>;
+
 /// Rows of tables, attention and gated recurrence inside sequences, and what a transformer does with each row.
 pub trait SequenceBackend: Backend {
+    /// What makes an operand ready, ahead of its step and on any thread: all that the operation and, with `gradient`, its gradient
+    /// read of it is worked out and copied to the device, which they would do themselves otherwise. `None` where that is
+    /// nothing.
+    ///
+    /// Made on the thread that runs the operations, whose queue on the device the copies then join. A backend with a tape
+    /// always makes the gradient ready.
+    fn preparer(_device: &Self::Device, _gradient: bool) -> Option<Preparer> {
+        None
+    }
+
     /// See [`gather`]; `table [rows, d]` → `[ids, d]`.
-    fn gather(table: FloatTensor<Self>, ids: &[i32]) -> FloatTensor<Self> {
+    fn gather(table: FloatTensor<Self>, ids: &List<i32>) -> FloatTensor<Self> {
         portable::gather::<Self>(table, ids)
     }
 
     /// The gradient of [`gather`](Self::gather) for its table of so many rows, given that of its output.
-    fn gather_backward(grad: FloatTensor<Self>, ids: &[i32], rows: usize) -> FloatTensor<Self> {
+    fn gather_backward(grad: FloatTensor<Self>, ids: &List<i32>, rows: usize) -> FloatTensor<Self> {
         portable::gather_backward::<Self>(grad, ids, rows)
     }
 
@@ -148,7 +173,7 @@ pub trait SequenceBackend: Backend {
 
     /// See [`gated_recurrence`]; `gates [tokens, 3h]`, `weight [h, 3h]`, `bias [1, 3h]` → `[tokens, h]`.
     fn recur(
-        offsets: &[usize],
+        offsets: &List<usize>,
         gates: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -158,7 +183,7 @@ pub trait SequenceBackend: Backend {
 
     /// The gradients of [`recur`](Self::recur) for `gates`, `weight` and `bias`, given its output and the gradient of that.
     fn recur_backward(
-        offsets: &[usize],
+        offsets: &List<usize>,
         gates: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -182,7 +207,7 @@ pub trait SequenceBackend: Backend {
 /// If an id is no row of the table.
 #[track_caller]
 #[must_use]
-pub fn gather<B: SequenceBackend>(table: Tensor<B, 2>, ids: &[i32]) -> Tensor<B, 2> {
+pub fn gather<B: SequenceBackend>(table: Tensor<B, 2>, ids: &List<i32>) -> Tensor<B, 2> {
     let [rows, dim] = table.dims();
     if let Some(id) = ids.iter().find(|&&id| usize::try_from(id).map_or(true, |id| id >= rows)) {
         panic!("row {id} is asked for, and the table is [{rows}, {dim}]");
@@ -269,7 +294,7 @@ pub fn attention<B: SequenceBackend>(
 #[track_caller]
 #[must_use]
 pub fn gated_recurrence<B: SequenceBackend>(
-    offsets: &[usize],
+    offsets: &List<usize>,
     gates: Tensor<B, 2>,
     weight: Tensor<B, 2>,
     bias: Tensor<B, 2>,

@@ -4,13 +4,25 @@
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, TensorMetadata};
 use burn_fusion::{Fusion, FusionBackend};
+use cl_core::kernels::List;
 use cl_core::kernels::fusion::custom;
 
-use super::backend::{Attention, Dropout, SequenceBackend};
+use super::backend::{Attention, Dropout, Preparer, SequenceBackend};
 
 impl<B: FusionBackend + SequenceBackend> SequenceBackend for Fusion<B> {
-    fn gather_backward(grad: FloatTensor<Self>, ids: &[i32], rows: usize) -> FloatTensor<Self> {
-        let (ids, shape) = (ids.to_vec(), Shape::new([rows, grad.shape()[1]]));
+    fn preparer(device: &Self::Device, gradient: bool) -> Option<Preparer> {
+        B::preparer(device, gradient)
+    }
+
+    fn gather(table: FloatTensor<Self>, ids: &List<i32>) -> FloatTensor<Self> {
+        let (ids, shape) = (ids.clone(), Shape::new([ids.len(), table.shape()[1]]));
+        let run = move |[table]: [FloatTensor<B>; 1]| [B::gather(table, &ids)];
+        let [out] = custom::<B, 1, 1>("gather", [table], [shape], run);
+        out
+    }
+
+    fn gather_backward(grad: FloatTensor<Self>, ids: &List<i32>, rows: usize) -> FloatTensor<Self> {
+        let (ids, shape) = (ids.clone(), Shape::new([rows, grad.shape()[1]]));
         let run = move |[grad]: [FloatTensor<B>; 1]| [B::gather_backward(grad, &ids, rows)];
         let [out] = custom::<B, 1, 1>("gather_backward", [grad], [shape], run);
         out

@@ -22,5 +22,7 @@ pub mod portable;
 mod recurrence;
 mod rowwise;
 
-pub use backend::{Attention, Dropout, SequenceBackend, attention, gated_recurrence, gather};
+pub use backend::{
+    Attention, Dropout, Operand, Preparer, SequenceBackend, attention, gated_recurrence, gather,
+};
 pub(crate) use rowwise::{drop_out, linear};

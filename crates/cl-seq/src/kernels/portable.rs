@@ -5,6 +5,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Bool, IndexingUpdateOp, Int, Tensor, TensorData, TensorPrimitive};
+use cl_core::kernels::List;
 
 use super::backend::{Attention, Dropout};
 
@@ -27,6 +28,12 @@ fn float<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
 fn indices<B: Backend>(values: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+/// A list as a tensor, made on first use.
+pub(super) fn listed<B: Backend>(ids: &List<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let here = |made: &Tensor<B, 1, Int>| made.device() == *device;
+    ids.on_device().get(here, || indices::<B>(ids.to_vec(), device))
 }
 
 impl<'a, B: Backend> Padded<'a, B> {
@@ -99,17 +106,17 @@ impl<'a, B: Backend> Padded<'a, B> {
 }
 
 /// See [`SequenceBackend::gather`](super::SequenceBackend::gather).
-pub fn gather<B: Backend>(table: FloatTensor<B>, ids: &[i32]) -> FloatTensor<B> {
-    let device = B::float_device(&table);
-    float::<B>(table).select(0, indices::<B>(ids.to_vec(), &device)).into_primitive().tensor()
+pub fn gather<B: Backend>(table: FloatTensor<B>, ids: &List<i32>) -> FloatTensor<B> {
+    let ids = listed::<B>(ids, &B::float_device(&table));
+    float::<B>(table).select(0, ids).into_primitive().tensor()
 }
 
 /// See [`SequenceBackend::gather_backward`](super::SequenceBackend::gather_backward).
-pub fn gather_backward<B: Backend>(grad: FloatTensor<B>, ids: &[i32], rows: usize) -> FloatTensor<B> {
+pub fn gather_backward<B: Backend>(grad: FloatTensor<B>, ids: &List<i32>, rows: usize) -> FloatTensor<B> {
     let device = B::float_device(&grad);
     let grad = float::<B>(grad);
     let out = Tensor::<B, 2>::zeros([rows, grad.dims()[1]], &device);
-    let ids = indices::<B>(ids.to_vec(), &device);
+    let ids = listed::<B>(ids, &device);
     out.select_assign(0, ids, grad, IndexingUpdateOp::Add).into_primitive().tensor()
 }
 

@@ -5,6 +5,7 @@ use burn::tensor::activation::{sigmoid, tanh};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive};
+use cl_core::kernels::List;
 
 fn float<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -12,7 +13,8 @@ fn float<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
 
 /// Tokens in the order in which they are computed: the first of each sequence, the second of each that has one, and so on,
 /// longer sequences first, so that those that go on are always the first ones.
-struct Steps<B: Backend> {
+#[derive(Clone)]
+pub(super) struct Steps<B: Backend> {
     /// Sequences that have a token at each step.
     counts: Vec<usize>,
     /// The token at each place of that order.
@@ -24,6 +26,12 @@ struct Steps<B: Backend> {
 }
 
 impl<B: Backend> Steps<B> {
+    /// Of sequences that begin there, made on first use.
+    pub(super) fn of(offsets: &List<usize>, device: &B::Device) -> Self {
+        let here = |made: &Self| made.tokens.device() == *device;
+        offsets.on_device().get(here, || Self::new(offsets, device))
+    }
+
     fn new(offsets: &[usize], device: &B::Device) -> Self {
         let mut sequences: Vec<(usize, usize)> =
             offsets.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).collect();
@@ -62,14 +70,14 @@ fn gates<B: Backend>(of_input: &Tensor<B, 2>, of_state: &Tensor<B, 2>) -> [Tenso
 
 /// See [`SequenceBackend::recur`](super::SequenceBackend::recur).
 pub(super) fn forward<B: Backend>(
-    offsets: &[usize],
+    offsets: &List<usize>,
     of_inputs: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let [of_inputs, weight, bias] = [of_inputs, weight, bias].map(float::<B>);
     let (hidden, device) = (weight.dims()[0], weight.device());
-    let steps = Steps::<B>::new(offsets, &device);
+    let steps = Steps::<B>::of(offsets, &device);
     let Some(&first) = steps.counts.first() else {
         return Tensor::<B, 2>::zeros([0, hidden], &device).into_primitive().tensor();
     };
@@ -93,7 +101,7 @@ pub(super) fn forward<B: Backend>(
 /// `∂u = [∂r, ∂z, ∂n r]`, `∂h = g z + ∂u Vᵀ`. Each of these is g times what the states alone decide, which is computed for
 /// all tokens at once; then g goes back step by step.
 pub(super) fn backward<B: Backend>(
-    offsets: &[usize],
+    offsets: &List<usize>,
     of_inputs: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
@@ -102,7 +110,7 @@ pub(super) fn backward<B: Backend>(
 ) -> [FloatTensor<B>; 3] {
     let [of_inputs, weight, bias, states, grad] = [of_inputs, weight, bias, states, grad].map(float::<B>);
     let ([hidden, columns], device) = (weight.dims(), weight.device());
-    let steps = Steps::<B>::new(offsets, &device);
+    let steps = Steps::<B>::of(offsets, &device);
     if steps.counts.is_empty() {
         let nothing = |rows| Tensor::<B, 2>::zeros([rows, columns], &device).into_primitive().tensor();
         return [0, hidden, 1].map(nothing);

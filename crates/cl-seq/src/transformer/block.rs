@@ -8,17 +8,39 @@ use burn::tensor::backend::Backend;
 use cl_core::StreamKey;
 
 use super::config::{Activation, Norm, TransformerConfig};
-use crate::kernels::{Attention, SequenceBackend, attention, linear};
+use crate::encode::Visit;
+use crate::kernels::{Attention, Operand, SequenceBackend, attention, linear};
 use crate::norm::LayerNorm;
 use crate::pass::Layout;
 
 /// Who attends to whom in layer `layer`.
 fn who(layout: &Layout, config: &TransformerConfig, layer: usize) -> Attention {
     let rate = config.attention_dropout;
-    let keys = layout.dropout.as_ref().filter(|_| rate > 0.0);
-    let key = |key: &StreamKey| key.child("attention weights").at(layer as u64);
-    let dropout = keys.map(|keys| (rate as f32, keys.iter().map(key).collect()));
+    let dropout = layout.keys(rate, ("attention weights", layer)).map(|keys| (rate as f32, keys));
     Attention { offsets: layout.offsets.clone(), heads: config.heads, causal: config.causal, dropout }
+}
+
+/// What is dropped behind attention, inside the feed-forward layer, and at its end.
+const PLACES: [&str; 3] = ["attention", "inner", "outer"];
+
+/// Which of these places a block has.
+fn drops(norm: Norm) -> [bool; 3] {
+    match norm {
+        // BERT's feed-forward layer drops once, at its end.
+        Norm::Post => [true, false, true],
+        // Behind attention these codes drop weights alone.
+        Norm::Pre | Norm::Query => [false, true, true],
+    }
+}
+
+/// Tells what [`Block::forward`] reads of a layout.
+pub(super) fn operands(layout: &Layout, config: &TransformerConfig, layer: usize, visit: Visit<'_>) {
+    visit(Operand::Attention(&who(layout, config, layer)));
+    for (place, _) in PLACES.into_iter().zip(drops(config.norm)).filter(|(_, drops)| *drops) {
+        if let Some(dropout) = layout.dropout(config.dropout, (place, layer)) {
+            visit(Operand::Dropout(&dropout));
+        }
+    }
 }
 
 /// x Φ(x). Not Burn's own: its gradient on most backends is that of an approximation, wrong by 6e-4.
@@ -73,6 +95,12 @@ impl<B: SequenceBackend> Block<B> {
         config: &TransformerConfig,
         layer: usize,
     ) -> Tensor<B, 2> {
+        let [at_attention, at_inner, at_outer] = PLACES;
+        let [drops_attention, drops_inner, drops_outer] = drops(config.norm);
+        let drop = |drops: bool, x, place| match drops {
+            true => layout.drop(x, config.dropout, (place, layer)),
+            false => x,
+        };
         let attend = |queries: Tensor<B, 2>, rest: Tensor<B, 2>| {
             let who = who(layout, config, layer);
             let (k, v) = (linear(&self.key, rest.clone()), linear(&self.value, rest));
@@ -81,11 +109,7 @@ impl<B: SequenceBackend> Block<B> {
                 Some(output) => linear(output, mixed),
                 None => mixed,
             };
-            match config.norm {
-                Norm::Post => layout.drop(out, config.dropout, "attention", layer),
-                // These codes drop weights alone.
-                Norm::Pre | Norm::Query => out,
-            }
+            drop(drops_attention, out, at_attention)
         };
         let feed = |x: Tensor<B, 2>| {
             let inner = linear(&self.inner, x);
@@ -93,12 +117,7 @@ impl<B: SequenceBackend> Block<B> {
                 Activation::Relu => relu(inner),
                 Activation::Gelu => gelu(inner),
             };
-            let inner = match config.norm {
-                // BERT's feed-forward layer drops once, at its end.
-                Norm::Post => inner,
-                Norm::Pre | Norm::Query => layout.drop(inner, config.dropout, "inner", layer),
-            };
-            layout.drop(linear(&self.outer, inner), config.dropout, "outer", layer)
+            drop(drops_outer, linear(&self.outer, drop(drops_inner, inner, at_inner)), at_outer)
         };
         let (norm_a, norm_f) = (|x| self.attention_norm.forward(x), |x| self.feed_norm.forward(x));
         match config.norm {

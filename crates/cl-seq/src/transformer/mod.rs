@@ -12,9 +12,10 @@ pub(crate) use block::{gelu, norm};
 pub(crate) use config::TransformerConfig;
 pub use config::{Activation, Norm};
 
-use crate::kernels::{SequenceBackend, gather};
+use crate::encode::Operands;
+use crate::kernels::{Operand, SequenceBackend, gather};
 use crate::norm::LayerNorm;
-use crate::pass::{Pass, Reading};
+use crate::pass::{EMBEDDING, Pass, Reading};
 use block::Block;
 
 /// Embeddings of items and positions, and blocks.
@@ -57,6 +58,21 @@ impl<B: SequenceBackend> Transformer<B> {
         }
     }
 
+    /// Tells what [`states`](Self::states) reads of a pass.
+    pub(crate) fn operands(&self) -> Operands {
+        let config = self.config.clone();
+        Box::new(move |pass, visit| {
+            visit(Operand::Ids(&pass.items));
+            visit(Operand::Ids(&pass.positions));
+            if let Some(dropout) = pass.layout.dropout(config.dropout, EMBEDDING) {
+                visit(Operand::Dropout(&dropout));
+            }
+            for layer in 0..config.blocks {
+                block::operands(&pass.layout, &config, layer, visit);
+            }
+        })
+    }
+
     /// The state after each token of a pass, `[tokens, d]`.
     pub(crate) fn states(&self, pass: &Pass) -> Tensor<B, 2> {
         let config = &self.config;
@@ -67,7 +83,7 @@ impl<B: SequenceBackend> Transformer<B> {
         if let Some(norm) = &self.first_norm {
             x = norm.forward(x);
         }
-        x = pass.layout.drop(x, config.dropout, "embedding", 0);
+        x = pass.layout.drop(x, config.dropout, EMBEDDING);
         for (layer, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, &pass.layout, config, layer);
         }

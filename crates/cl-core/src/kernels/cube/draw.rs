@@ -6,7 +6,7 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{addresses, room_for, spread, upload_u32};
+use super::launch::{addresses, listed, room_for, spread, upload_u32};
 use super::random::word;
 use crate::sampling::{Draw, NegativeSampler};
 
@@ -139,7 +139,7 @@ pub(super) fn range(draw: &Draw) -> Option<u32> {
 /// See [`ContrastBackend::draw`](crate::kernels::ContrastBackend::draw); `beside` is any tensor of the device.
 pub(super) fn draw<R: CubeRuntime>(draw: &Draw, range: u32, beside: &CubeTensor<R>) -> CubeTensor<R> {
     let known = Known::of(draw.sampler(), beside);
-    let owners = upload_u32(beside, draw.owners());
+    let owners = listed(beside, draw.owners());
     let out = room_for(beside, draw.len(), DType::I32);
     let [low, high] = draw.key().halves();
     // SAFETY: owners are the sampler's and have offsets, between which their items lie; each anchor below the count writes its

@@ -12,7 +12,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{addresses, room, spread};
-use super::row_lse::{Ids, LOWEST};
+use super::row_lse::{Hides, LOWEST, Mask, hidden};
 use super::tile::{EACH, PITCH, SIDE, TILE, dot_products, shares};
 
 /// Rows of the other table that stand in shared memory when they are added.
@@ -21,21 +21,22 @@ const DEPTH: usize = 16;
 /// `out_i = Σ_j w_ij y_j`, where `w = factor · grad · exp(scale · ⟨x_i, y_j⟩ − lse)`; lse and grad belong to the rows of x
 /// (`own`) or of y.
 #[cube(launch_unchecked, address_type = "dynamic")]
-fn gradient_kernel<I: Int>(
+#[allow(clippy::too_many_arguments)]
+fn gradient_kernel(
     x: &Tensor<f32>,
     y: &Tensor<f32>,
     lse: &Tensor<f32>,
     grad: &Tensor<f32>,
-    x_ids: &Tensor<I>,
-    y_ids: &Tensor<I>,
+    anchor_ids: &Tensor<u32>,
+    key_ids: &Tensor<u32>,
     out: &mut Tensor<f32>,
     scale: f32,
     factor: f32,
     share: u32,
+    first_key: u32,
     #[comptime] slices: usize,
-    #[comptime] masked: bool,
+    #[comptime] hides: Hides,
     #[comptime] own: bool,
-    #[define(I)] _ids: StorageType,
 ) {
     let n = x.shape(0);
     let m = y.shape(0);
@@ -71,13 +72,14 @@ fn gradient_kernel<I: Int>(
                 let safe_column = select(column < end, column, 0usize);
                 let owner = if comptime!(own) { safe_row } else { safe_column };
                 // Not "lse > LOWEST is visible": a loss that is not a number must not become one.
-                let mut hidden = outside || lse[owner] <= f32::new(LOWEST);
-                if comptime!(masked) {
-                    hidden = hidden || x_ids[safe_row] == y_ids[safe_column];
+                let mut unseen = outside || lse[owner] <= f32::new(LOWEST);
+                if comptime!(hides != Hides::Nothing) {
+                    let key = if comptime!(own) { safe_column } else { safe_row };
+                    unseen = unseen || hidden(anchor_ids, key_ids, owner, key, first_key, hides);
                 }
                 let weight = factor * grad[owner] * (products[i * EACH + j] * scale - lse[owner]).exp();
                 weights[(down + i * SIDE) * PITCH + across + j * SIDE] =
-                    select(hidden, f32::new(0.0), weight);
+                    select(unseen, f32::new(0.0), weight);
             }
         }
         #[unroll]
@@ -148,10 +150,10 @@ pub(super) fn of_anchors<R: CubeRuntime>(
     keys: &CubeTensor<R>,
     lse: &CubeTensor<R>,
     grad: &CubeTensor<R>,
-    ids: &Ids<R>,
+    mask: &Mask<R>,
     scale: f32,
 ) -> CubeTensor<R> {
-    gradient(anchors, keys, lse, grad, [&ids.anchors, &ids.keys], [scale, scale], ids.masked, true)
+    gradient(anchors, keys, lse, grad, mask, [scale, scale], true)
 }
 
 /// The mean key of each anchor under its softmax, `[n, d]`; `ones` are as many as anchors.
@@ -160,10 +162,10 @@ pub(super) fn mean<R: CubeRuntime>(
     keys: &CubeTensor<R>,
     lse: &CubeTensor<R>,
     ones: &CubeTensor<R>,
-    ids: &Ids<R>,
+    mask: &Mask<R>,
     scale: f32,
 ) -> CubeTensor<R> {
-    gradient(anchors, keys, lse, ones, [&ids.anchors, &ids.keys], [scale, 1.0], ids.masked, true)
+    gradient(anchors, keys, lse, ones, mask, [scale, 1.0], true)
 }
 
 /// The gradient of the keys, `[m, d]`.
@@ -172,10 +174,10 @@ pub(super) fn of_keys<R: CubeRuntime>(
     keys: &CubeTensor<R>,
     lse: &CubeTensor<R>,
     grad: &CubeTensor<R>,
-    ids: &Ids<R>,
+    mask: &Mask<R>,
     scale: f32,
 ) -> CubeTensor<R> {
-    gradient(keys, anchors, lse, grad, [&ids.keys, &ids.anchors], [scale, scale], ids.masked, false)
+    gradient(keys, anchors, lse, grad, mask, [scale, scale], false)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -184,9 +186,8 @@ fn gradient<R: CubeRuntime>(
     y: &CubeTensor<R>,
     lse: &CubeTensor<R>,
     grad: &CubeTensor<R>,
-    [x_ids, y_ids]: [&CubeTensor<R>; 2],
+    mask: &Mask<R>,
     [scale, factor]: [f32; 2],
-    masked: bool,
     own: bool,
 ) -> CubeTensor<R> {
     let (n, m, d) = (x.meta.shape()[0], y.meta.shape()[0], x.meta.shape()[1]);
@@ -205,16 +206,16 @@ fn gradient<R: CubeRuntime>(
             y.clone().into_tensor_arg(),
             lse.clone().into_tensor_arg(),
             grad.clone().into_tensor_arg(),
-            x_ids.clone().into_tensor_arg(),
-            y_ids.clone().into_tensor_arg(),
+            mask.anchors.clone().into_tensor_arg(),
+            mask.keys.clone().into_tensor_arg(),
             parts.clone().into_tensor_arg(),
             scale,
             factor,
             each as u32,
+            mask.first,
             d.div_ceil(TILE),
-            masked,
+            mask.hides,
             own,
-            x_ids.dtype.into(),
         );
         add_kernel::launch_unchecked(
             client,

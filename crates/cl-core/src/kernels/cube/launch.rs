@@ -1,11 +1,15 @@
 //! What every launch needs.
 
-use burn::tensor::{DType, Shape};
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous_aligned;
 use burn_cubecl::ops::numeric::{empty_device_dtype, zeros_client};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
+use cubecl::stream_id::StreamId;
+
+use crate::kernels::List;
 
 /// Row after row, each without gaps; a device may leave some between rows, which their stride tells.
 #[must_use]
@@ -71,4 +75,37 @@ pub fn upload<R: CubeRuntime, E: CubeElement>(
 #[must_use]
 pub fn upload_u32<R: CubeRuntime>(beside: &CubeTensor<R>, numbers: &[u32]) -> CubeTensor<R> {
     upload(beside, numbers, DType::U32, 0)
+}
+
+/// A list on the device of another tensor, copied when it is first asked for.
+pub fn listed<R: CubeRuntime>(beside: &CubeTensor<R>, list: &List<u32>) -> CubeTensor<R> {
+    let here = |made: &CubeTensor<R>| made.device == beside.device;
+    list.on_device().get(here, || upload_u32(beside, list))
+}
+
+/// Makes things ready on a device from any thread, in the queue of the thread that made this.
+///
+/// A queue of the asking thread's own would let the device reuse what was copied there while kernels of the other still read
+/// it: CubeCL 0.10 waits for a copy to be done, but not for its readers.
+pub struct Ahead<R: CubeRuntime> {
+    /// Copies are beside something that lies there.
+    beside: CubeTensor<R>,
+    queue: StreamId,
+}
+
+impl<R: CubeRuntime> Ahead<R> {
+    /// In the queue of this thread.
+    #[must_use]
+    pub fn of<B>(device: &R::Device) -> Self
+    where
+        B: Backend<Device = R::Device, FloatTensorPrimitive = CubeTensor<R>>,
+    {
+        let beside = Tensor::<B, 1>::empty([1], device).into_primitive().tensor();
+        Self { beside, queue: StreamId::current() }
+    }
+
+    /// Does it, given any tensor of the device.
+    pub fn run(&self, make: impl FnOnce(&CubeTensor<R>)) {
+        self.queue.executes(|| make(&self.beside));
+    }
 }

@@ -19,38 +19,17 @@ pub mod tile;
 mod total;
 
 use burn::tensor::ops::FloatTensorOps;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 
-use super::backend::{AdamStep, ContrastBackend, IdMask, OptimizerBackend};
+use super::backend::{AdamStep, ContrastBackend, Copier, KeyMask, OptimizerBackend};
 use super::portable;
 use super::sampled::listed;
-use launch::rows_in_memory;
-use row_lse::Ids;
+use launch::{Ahead, listed as on_device, rows_in_memory};
+use row_lse::Mask;
 
 use crate::sampling::Draw;
-
-/// Ids on the device of the anchors.
-fn upload<R, F, I, BT>(mask: Option<&IdMask>, anchors: &CubeTensor<R>) -> Ids<R>
-where
-    R: CubeRuntime,
-    F: FloatElement,
-    I: IntElement,
-    BT: BoolElement,
-{
-    let tensor = |ids: &[u32]| {
-        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        let length = ids.len();
-        let data = TensorData::new(ids, [length]);
-        Tensor::<CubeBackend<R, F, I, BT>, 1, Int>::from_data(data, &anchors.device).into_primitive()
-    };
-    match mask {
-        Some(mask) => Ids { anchors: tensor(&mask.anchors), keys: tensor(&mask.keys), masked: true },
-        // Without a mask, no kernel reads what stands for the ids.
-        None => Ids { anchors: anchors.clone(), keys: anchors.clone(), masked: false },
-    }
-}
 
 /// Whether a kernel takes tensors of this kind.
 fn takes<R: CubeRuntime>(tensors: &[&CubeTensor<R>]) -> bool {
@@ -131,13 +110,13 @@ where
         anchors: CubeTensor<R>,
         keys: CubeTensor<R>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> CubeTensor<R> {
         if !fits(&anchors, &keys) {
             return portable::row_lse::<Self>(anchors, keys, scale, mask);
         }
-        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors);
-        row_lse::row_lse(&rows_in_memory(anchors), &rows_in_memory(keys), &ids, scale)
+        let mask = Mask::new(mask.as_ref(), &anchors);
+        row_lse::row_lse(&rows_in_memory(anchors), &rows_in_memory(keys), &mask, scale)
     }
 
     fn row_lse_backward(
@@ -146,15 +125,15 @@ where
         lse: CubeTensor<R>,
         grad: CubeTensor<R>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (CubeTensor<R>, CubeTensor<R>) {
         if !fits(&anchors, &keys) {
             return portable::row_lse_backward::<Self>(anchors, keys, lse, grad, scale, mask);
         }
-        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors);
+        let mask = Mask::new(mask.as_ref(), &anchors);
         let [anchors, keys, lse, grad] = [anchors, keys, lse, grad].map(rows_in_memory);
-        let of_anchors = gradient::of_anchors(&anchors, &keys, &lse, &grad, &ids, scale);
-        let of_keys = gradient::of_keys(&anchors, &keys, &lse, &grad, &ids, scale);
+        let of_anchors = gradient::of_anchors(&anchors, &keys, &lse, &grad, &mask, scale);
+        let of_keys = gradient::of_keys(&anchors, &keys, &lse, &grad, &mask, scale);
         (of_anchors, of_keys)
     }
 
@@ -162,18 +141,27 @@ where
         anchors: CubeTensor<R>,
         keys: CubeTensor<R>,
         scale: f32,
-        mask: Option<IdMask>,
+        mask: Option<KeyMask>,
     ) -> (CubeTensor<R>, CubeTensor<R>) {
         if !fits(&anchors, &keys) {
             return portable::row_lse_and_mean::<Self>(anchors, keys, scale, mask);
         }
-        let ids = upload::<R, F, I, BT>(mask.as_ref(), &anchors);
+        let mask = Mask::new(mask.as_ref(), &anchors);
         let (anchors, keys) = (rows_in_memory(anchors), rows_in_memory(keys));
-        let lse = row_lse::row_lse(&anchors, &keys, &ids, scale);
+        let lse = row_lse::row_lse(&anchors, &keys, &mask, scale);
         let ones =
             Tensor::<Self, 1>::ones([anchors.meta.shape()[0]], &anchors.device).into_primitive().tensor();
-        let mean = gradient::mean(&anchors, &keys, &lse, &ones, &ids, scale);
+        let mean = gradient::mean(&anchors, &keys, &lse, &ones, &mask, scale);
         (lse, mean)
+    }
+
+    fn copier(device: &R::Device) -> Option<Copier> {
+        let ahead = Ahead::<R>::of::<Self>(device);
+        Some(Box::new(move |list| {
+            ahead.run(|beside| {
+                on_device(beside, list);
+            });
+        }))
     }
 
     fn draw(draw: &Draw, device: &R::Device) -> CubeTensor<R> {

@@ -8,31 +8,81 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{addresses, room, spread};
+use super::launch::{addresses, listed, room, spread};
 use super::tile::{DEPTH, EACH, PITCH, SIDE, TILE, dot_products, shares};
+use crate::kernels::{KeyMask, List, Places};
 
 /// Stands for −∞, which the shading language cannot write.
 pub(super) const LOWEST: f32 = -3.0e38;
 
-/// Ids of the rows of both tables, on the device; anything that lies there, and not looked at, where nothing is masked.
-pub(super) struct Ids<R: CubeRuntime> {
+/// What a mask reads, on the device; where it reads nothing, anything that lies there.
+pub(super) struct Mask<R: CubeRuntime> {
     pub(super) anchors: CubeTensor<R>,
     pub(super) keys: CubeTensor<R>,
-    pub(super) masked: bool,
+    /// The number of key 0, of places.
+    pub(super) first: u32,
+    pub(super) hides: Hides,
+}
+
+/// What a mask hides from an anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Hides {
+    Nothing,
+    /// Keys with its id.
+    Ids,
+    /// The key whose number is the anchor's.
+    Place,
+    /// The key of its own place.
+    Own,
+}
+
+impl<R: CubeRuntime> Mask<R> {
+    pub(super) fn new(mask: Option<&KeyMask>, beside: &CubeTensor<R>) -> Self {
+        let list =
+            |list: Option<&List<u32>>| list.map_or_else(|| beside.clone(), |list| listed(beside, list));
+        let (anchors, keys, first, hides) = match mask {
+            None => (None, None, 0, Hides::Nothing),
+            Some(KeyMask::Ids { anchors, keys }) => (Some(anchors), Some(keys), 0, Hides::Ids),
+            Some(KeyMask::Places(Places { numbers, first })) => (Some(numbers), None, *first, Hides::Place),
+            Some(KeyMask::Diagonal) => (None, None, 0, Hides::Own),
+        };
+        Self { anchors: list(anchors), keys: list(keys), first, hides }
+    }
+}
+
+/// Whether the mask hides a key from an anchor.
+#[cube]
+pub(super) fn hidden(
+    anchor_ids: &Tensor<u32>,
+    key_ids: &Tensor<u32>,
+    anchor: usize,
+    key: usize,
+    first: u32,
+    #[comptime] hides: Hides,
+) -> bool {
+    let mut hidden = anchor == key;
+    if comptime!(hides == Hides::Ids) {
+        hidden = anchor_ids[anchor] == key_ids[key];
+    }
+    if comptime!(hides == Hides::Place) {
+        hidden = anchor_ids[anchor] == first + u32::cast_from(key);
+    }
+    hidden
 }
 
 #[cube(launch_unchecked, address_type = "dynamic")]
-fn row_lse_kernel<I: Int>(
+#[allow(clippy::too_many_arguments)]
+fn row_lse_kernel(
     anchors: &Tensor<f32>,
     keys: &Tensor<f32>,
-    anchor_ids: &Tensor<I>,
-    key_ids: &Tensor<I>,
+    anchor_ids: &Tensor<u32>,
+    key_ids: &Tensor<u32>,
     peaks: &mut Tensor<f32>,
     sums: &mut Tensor<f32>,
     scale: f32,
     share: u32,
-    #[comptime] masked: bool,
-    #[define(I)] _ids: StorageType,
+    first_key: u32,
+    #[comptime] hides: Hides,
 ) {
     let n = anchors.shape(0);
     let m = keys.shape(0);
@@ -65,9 +115,10 @@ fn row_lse_kernel<I: Int>(
             for j in 0..EACH {
                 let column = key + across + j * SIDE;
                 let mut visible = column < end;
-                if comptime!(masked) {
+                if comptime!(hides != Hides::Nothing) {
                     let safe_column = select(visible, column, 0usize);
-                    visible = visible && anchor_ids[safe_row] != key_ids[safe_column];
+                    let masked = hidden(anchor_ids, key_ids, safe_row, safe_column, first_key, hides);
+                    visible = visible && !masked;
                 }
                 seen[j] = visible;
                 let logit = products[i * EACH + j] * scale;
@@ -138,7 +189,7 @@ fn join_kernel(peaks: &Tensor<f32>, sums: &Tensor<f32>, out: &mut Tensor<f32>, s
 pub(super) fn row_lse<R: CubeRuntime>(
     anchors: &CubeTensor<R>,
     keys: &CubeTensor<R>,
-    ids: &Ids<R>,
+    mask: &Mask<R>,
     scale: f32,
 ) -> CubeTensor<R> {
     let (n, m) = (anchors.meta.shape()[0], keys.meta.shape()[0]);
@@ -155,14 +206,14 @@ pub(super) fn row_lse<R: CubeRuntime>(
             addresses(&[anchors, keys, &peaks]),
             anchors.clone().into_tensor_arg(),
             keys.clone().into_tensor_arg(),
-            ids.anchors.clone().into_tensor_arg(),
-            ids.keys.clone().into_tensor_arg(),
+            mask.anchors.clone().into_tensor_arg(),
+            mask.keys.clone().into_tensor_arg(),
             peaks.clone().into_tensor_arg(),
             sums.clone().into_tensor_arg(),
             scale,
             each as u32,
-            ids.masked,
-            ids.keys.dtype.into(),
+            mask.first,
+            mask.hides,
         );
         join_kernel::launch_unchecked(
             client,

@@ -26,10 +26,10 @@ mod work;
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
-use cubecl::stream_id::StreamId;
+use cl_core::kernels::cube::launch::Ahead;
 
 use super::backend::{GraphBackend, Preparer};
 use super::portable;
@@ -69,17 +69,13 @@ where
         if F::dtype() != DType::F32 {
             return None;
         }
-        // A queue of the asking thread's own would let the device reuse what was copied there while kernels of this one still
-        // read it: CubeCL 0.10 waits for a copy to be done, but not for its readers.
-        let (device, queue) = (device.clone(), StreamId::current());
+        let ahead = Ahead::<R>::of::<Self>(device);
         Some(Box::new(move |plan| {
             if plan.layers < gather::LAYERS {
-                queue.executes(|| {
-                    // Copies are beside something that lies there.
-                    let beside = Tensor::<Self, 1>::empty([1], &device).into_primitive().tensor();
-                    forward::prepare(plan, &beside);
+                ahead.run(|beside| {
+                    forward::prepare(plan, beside);
                     if gradient {
-                        backward::prepare(plan, &beside);
+                        backward::prepare(plan, beside);
                     }
                 });
             }

@@ -2,11 +2,13 @@
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
+use cl_core::kernels::List;
 use cl_core::kernels::cube::lanes::like;
 use cl_core::kernels::cube::launch::{addresses, spread, upload_u32};
 use cl_core::kernels::cube::random::{unit, words};
 use cubecl::prelude::*;
 
+use super::work::halves;
 use crate::kernels::backend::Dropout;
 
 /// Units of a cube.
@@ -53,6 +55,21 @@ fn dropout_kernel(
     }
 }
 
+/// Where sequences begin, on the device.
+#[derive(Clone)]
+pub(super) struct Offsets<R: CubeRuntime>(CubeTensor<R>);
+
+impl<R: CubeRuntime> Offsets<R> {
+    /// Copied on first use.
+    pub(super) fn of(offsets: &List<usize>, beside: &CubeTensor<R>) -> Self {
+        let here = |Self(made): &Self| made.device == beside.device;
+        offsets.on_device().get(here, || {
+            let offsets: Vec<u32> = offsets.iter().map(|&offset| offset as u32).collect();
+            Self(upload_u32(beside, &offsets))
+        })
+    }
+}
+
 /// See [`SequenceBackend::drop_out`](crate::SequenceBackend::drop_out); one launch.
 ///
 /// # Panics
@@ -66,8 +83,7 @@ pub(super) fn drop_out<R: CubeRuntime>(x: &CubeTensor<R>, dropout: &Dropout) -> 
         rows == tokens && sequences == keys,
         "{rows} rows of {tokens} tokens, {keys} keys of {sequences}"
     );
-    let offsets: Vec<u32> = dropout.offsets.iter().map(|&offset| offset as u32).collect();
-    let halves: Vec<u32> = dropout.keys.iter().flat_map(|key| key.halves()).collect();
+    let Offsets(offsets) = Offsets::of(&dropout.offsets, x);
     let out = like(x);
     // SAFETY: rows and columns lie within the table, which has a row a token and a key a sequence.
     unsafe {
@@ -77,8 +93,8 @@ pub(super) fn drop_out<R: CubeRuntime>(x: &CubeTensor<R>, dropout: &Dropout) -> 
             CubeDim::new_1d(UNITS as u32),
             addresses(&[x, &out]),
             x.clone().into_tensor_arg(),
-            upload_u32(x, &offsets).into_tensor_arg(),
-            upload_u32(x, &halves).into_tensor_arg(),
+            offsets.into_tensor_arg(),
+            halves(&dropout.keys, x).into_tensor_arg(),
             out.clone().into_tensor_arg(),
             sequences as u32,
             dropout.rate,

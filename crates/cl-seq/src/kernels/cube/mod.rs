@@ -17,10 +17,12 @@ mod work;
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
-use cl_core::kernels::cube::launch::rows_in_memory;
+use cl_core::kernels::List;
+use cl_core::kernels::cube::launch::{Ahead, rows_in_memory};
 
-use super::backend::{Attention, Dropout, SequenceBackend};
+use super::backend::{Attention, Dropout, Operand, Preparer, SequenceBackend};
 use super::portable;
+use super::recurrence::Steps;
 use work::Work;
 
 /// Whether a kernel takes rows of this kind.
@@ -35,7 +37,37 @@ where
     I: IntElement,
     BT: BoolElement,
 {
-    fn gather_backward(grad: CubeTensor<R>, ids: &[i32], rows: usize) -> CubeTensor<R> {
+    fn preparer(device: &R::Device, gradient: bool) -> Option<Preparer> {
+        if F::dtype() != DType::F32 {
+            return None;
+        }
+        let (ahead, device) = (Ahead::<R>::of::<Self>(device), device.clone());
+        Some(Box::new(move |operand| {
+            ahead.run(|beside| match operand {
+                Operand::Ids(ids) => {
+                    portable::listed::<Self>(ids, &device);
+                    if gradient {
+                        rows::Planned::of(ids, beside);
+                    }
+                }
+                Operand::Attention(Attention { offsets, dropout, .. }) => {
+                    work::Tiles::of(offsets, beside);
+                    if let Some((_, keys)) = dropout {
+                        work::halves(keys, beside);
+                    }
+                }
+                Operand::Dropout(Dropout { offsets, keys, .. }) => {
+                    dropout::Offsets::of(offsets, beside);
+                    work::halves(keys, beside);
+                }
+                Operand::Recurrence(offsets) => {
+                    Steps::<Self>::of(offsets, &device);
+                }
+            });
+        }))
+    }
+
+    fn gather_backward(grad: CubeTensor<R>, ids: &List<i32>, rows: usize) -> CubeTensor<R> {
         let dim = grad.meta.shape()[1];
         if grad.dtype != DType::F32 || ids.is_empty() || dim == 0 {
             return portable::gather_backward::<Self>(grad, ids, rows);

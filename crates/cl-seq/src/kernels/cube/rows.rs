@@ -5,6 +5,7 @@
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
+use cl_core::kernels::List;
 use cl_core::kernels::cube::launch::{addresses, spread, upload_u32};
 use cubecl::prelude::*;
 
@@ -63,7 +64,9 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(ids: &[i32], rows: usize) -> Self {
+    fn new(ids: &[i32]) -> Self {
+        // Rows behind the last that is asked for have no copy.
+        let rows = ids.iter().max().map_or(0, |&id| id as usize + 1);
         // A stable sort by counting: where each row's copies begin.
         let mut begins = vec![0u32; rows + 1];
         for &id in ids {
@@ -99,12 +102,31 @@ impl Plan {
     }
 }
 
+/// A plan on the device.
+#[derive(Clone)]
+pub(super) struct Planned<R: CubeRuntime> {
+    order: CubeTensor<R>,
+    /// Whole rows, segments, long rows.
+    tasks: CubeTensor<R>,
+    counts: [usize; 3],
+}
+
+impl<R: CubeRuntime> Planned<R> {
+    /// Of a list of ids, made on first use.
+    pub(super) fn of(ids: &List<i32>, beside: &CubeTensor<R>) -> Self {
+        let here = |made: &Self| made.order.device == beside.device;
+        ids.on_device().get(here, || {
+            let Plan { order, whole, segments, long } = Plan::new(ids);
+            let tasks = upload_u32(beside, &[&whole[..], &segments, &long].concat());
+            let counts = [whole, segments, long].map(|tasks| tasks.len() / TASK);
+            Self { order: upload_u32(beside, &order), tasks, counts }
+        })
+    }
+}
+
 /// See [`SequenceBackend::gather_backward`](crate::SequenceBackend::gather_backward); `out` holds zeros.
-pub(super) fn sum_rows<R: CubeRuntime>(grad: &CubeTensor<R>, ids: &[i32], out: &CubeTensor<R>) {
-    let plan = Plan::new(ids, out.meta.shape()[0]);
-    let tasks = upload_u32(grad, &[&plan.whole[..], &plan.segments, &plan.long].concat());
-    let order = upload_u32(grad, &plan.order);
-    let [whole, segments, long] = [&plan.whole, &plan.segments, &plan.long].map(|tasks| tasks.len() / TASK);
+pub(super) fn sum_rows<R: CubeRuntime>(grad: &CubeTensor<R>, ids: &List<i32>, out: &CubeTensor<R>) {
+    let Planned { order, tasks, counts: [whole, segments, long] } = Planned::of(ids, grad);
     let launch = |x: &CubeTensor<R>, out: &CubeTensor<R>, first: usize, count: usize, ordered: bool| {
         if count == 0 {
             return;
