@@ -186,8 +186,10 @@ fn row_lse_and_its_backward<B: ContrastBackend>(backend: &str) {
         let keys = tensor::<B, 2>(&random(key.child("keys"), m * dim), [m, dim]);
         let grad = tensor::<B, 1>(&random(key.child("grad"), n), [n]);
         for (kind, mask) in masks(key, n, m) {
-            // As the losses call it: unit rows at temperatures 1 and 0.1.
-            for (scale, unit) in [(1.0, false), (1.0, true), (10.0, true)] {
+            // As the losses call it: unit rows at temperatures 1 and 0.1. A mask is one whatever the scale.
+            let scales = [(10.0, true), (1.0, false), (1.0, true)];
+            let all = !compiles_kernels(backend) || mask.is_none();
+            for (scale, unit) in scales.into_iter().take(if all { 3 } else { 1 }) {
                 let prepare = |rows: &Tensor<B, 2>| {
                     primitive(if unit { normalize_rows(rows.clone()) } else { rows.clone() })
                 };
