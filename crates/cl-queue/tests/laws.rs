@@ -319,13 +319,21 @@ fn own_keys_are_hidden_unless_asked_for() {
 
 #[test]
 fn the_batch_may_stand_beside_the_queue() {
-    let mut both = queue(QueueConfig { size: 8, with_batch: true, ..QueueConfig::default() });
-    // An empty queue: the batch alone.
-    let first = step(&mut *both, &[1, 2, 3], 1);
-    assert!((first[2].clone().into_scalar() - in_batch(&first).into_scalar()).abs() < 1e-6);
-    let second = step(&mut *both, &[4, 5, 6], 2);
-    assert!(second[2].clone().into_scalar() > in_batch(&second).into_scalar() + 0.1);
-    assert_eq!(key_ids(&mut *both, &[8, 9]), [8, 9, 1, 2, 3, 4, 5, 6]);
+    // No two ids are equal: the positive alone is hidden, by its id or by its place.
+    let losses = [true, false].map(|mask_own_id| {
+        let config = QueueConfig { size: 8, with_batch: true, mask_own_id, ..QueueConfig::default() };
+        let mut both = queue(config);
+        // An empty queue: the batch alone.
+        let first = step(&mut *both, &[1, 2, 3], 1);
+        assert!((first[2].clone().into_scalar() - in_batch(&first).into_scalar()).abs() < 1e-6);
+        let second = step(&mut *both, &[4, 5, 6], 2);
+        assert!(second[2].clone().into_scalar() > in_batch(&second).into_scalar() + 0.1);
+        if mask_own_id {
+            assert_eq!(key_ids(&mut *both, &[8, 9]), [8, 9, 1, 2, 3, 4, 5, 6]);
+        }
+        second[2].clone().into_scalar()
+    });
+    assert_eq!(losses[0], losses[1]);
 }
 
 /// Who the keys of the next step are, of a source that hides an anchor's own.

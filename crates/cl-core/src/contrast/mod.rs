@@ -40,8 +40,8 @@ pub enum Keys<B: Backend> {
     Others {
         /// The keys `[m, d]`; m may be 0.
         vectors: Tensor<B, 2>,
-        /// Which of them are no negatives of an anchor: its positive, wherever that stands among them ([`ABSENT`] where it does
-        /// not), or all that carry its own id; `None` if all are.
+        /// Which of them are no negatives of an anchor: its positive, at its own place ([`KeyMask::Diagonal`]) or at another
+        /// ([`ABSENT`] where it is not among them), or all that carry its own id; `None` if all are negatives.
         mask: Option<KeyMask>,
     },
 }

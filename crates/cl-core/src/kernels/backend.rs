@@ -22,7 +22,7 @@ pub enum KeyMask {
     Diagonal,
 }
 
-/// Where a key of each anchor stands, as keys are counted from `first`.
+/// Where a key of each anchor stands, as keys are counted from `first`. All numbers of keys are below 2³¹.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// A number for each anchor; key j has the number `first + j`.
@@ -57,6 +57,10 @@ impl KeyMask {
             Self::Places(places) => (places.numbers.len(), keys),
             Self::Diagonal => (anchors, keys),
         };
+        if let Self::Places(Places { first, .. }) = self {
+            let end = *first as usize + keys;
+            assert!(end <= i32::MAX as usize, "{keys} keys from number {first} on end behind 2^31");
+        }
         let asked = (anchors, keys);
         assert_eq!(has, asked, "the mask has {has:?} ids for {anchors} anchors and {keys} keys");
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::OnDevice;
 
 /// A list that does not change, with what backends keep of it: a copy on the device is made once, by whoever needs it first.
-/// Clones share both.
+/// Clones share both; a list that is made anew of the same numbers has copies of its own.
 #[derive(Debug, Clone)]
 pub struct List<T> {
     items: Arc<[T]>,

@@ -38,6 +38,8 @@ impl<B: Backend> Negatives<B> for AllNodesConfig {
             panic!("all_nodes needs the rows {:?} encoded", group.everyone)
         };
         // Ids are rows where all rows of a kind are keys.
+        let known = group.ids.iter().all(|id| group.everyone.contains(id));
+        assert!(known, "all_nodes knows a row by its number, and an id is none of {:?}", group.everyone);
         let own = Places { numbers: group.ids.clone(), first: group.everyone.start };
         Keys::Others { vectors, mask: Some(KeyMask::Places(own)) }
     }

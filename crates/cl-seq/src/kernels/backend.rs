@@ -6,7 +6,8 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use cl_core::StreamKey;
 use cl_core::kernels::List;
 
-use super::{portable, recurrence};
+use super::portable;
+use super::recurrence::{self, Steps};
 use crate::dropout;
 
 /// Who attends to whom: each token to tokens of its own sequence.
@@ -178,7 +179,8 @@ pub trait SequenceBackend: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        recurrence::forward::<Self>(offsets, gates, weight, bias)
+        let steps = Steps::new(offsets, &Self::float_device(&gates));
+        recurrence::forward::<Self>(steps, gates, weight, bias)
     }
 
     /// The gradients of [`recur`](Self::recur) for `gates`, `weight` and `bias`, given its output and the gradient of that.
@@ -190,7 +192,8 @@ pub trait SequenceBackend: Backend {
         states: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3] {
-        recurrence::backward::<Self>(offsets, gates, weight, bias, states, grad)
+        let steps = Steps::new(offsets, &Self::float_device(&gates));
+        recurrence::backward::<Self>(steps, gates, weight, bias, states, grad)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The same operations in Fusion's queue; see [`cl_core::kernels::fusion`]. What has no kernel of ours keeps its portable
-//! body, whose operations Fusion may join.
+//! body, whose operations Fusion may join; but rows are gathered here, since the list of their ids lies on the device already.
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, TensorMetadata};
@@ -7,11 +7,17 @@ use burn_fusion::{Fusion, FusionBackend};
 use cl_core::kernels::List;
 use cl_core::kernels::fusion::custom;
 
-use super::backend::{Attention, Dropout, Preparer, SequenceBackend};
+use super::backend::{Attention, Dropout, Operand, Preparer, SequenceBackend};
 
 impl<B: FusionBackend + SequenceBackend> SequenceBackend for Fusion<B> {
     fn preparer(device: &Self::Device, gradient: bool) -> Option<Preparer> {
-        B::preparer(device, gradient)
+        let prepare = B::preparer(device, gradient)?;
+        Some(Box::new(move |operand| {
+            // The recurrence is run by operations of its portable body.
+            if !matches!(operand, Operand::Recurrence(_)) {
+                prepare(operand);
+            }
+        }))
     }
 
     fn gather(table: FloatTensor<Self>, ids: &List<i32>) -> FloatTensor<Self> {

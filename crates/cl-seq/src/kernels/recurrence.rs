@@ -26,13 +26,15 @@ pub(super) struct Steps<B: Backend> {
 }
 
 impl<B: Backend> Steps<B> {
-    /// Of sequences that begin there, made on first use.
+    /// Of sequences that begin there, made on first use. Not under Fusion, whose tensors may not be let go of where its queue is
+    /// worked off, as a list may be.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
     pub(super) fn of(offsets: &List<usize>, device: &B::Device) -> Self {
         let here = |made: &Self| made.tokens.device() == *device;
         offsets.on_device().get(here, || Self::new(offsets, device))
     }
 
-    fn new(offsets: &[usize], device: &B::Device) -> Self {
+    pub(super) fn new(offsets: &[usize], device: &B::Device) -> Self {
         let mut sequences: Vec<(usize, usize)> =
             offsets.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).collect();
         // Equal ones stay in their order.
@@ -70,14 +72,13 @@ fn gates<B: Backend>(of_input: &Tensor<B, 2>, of_state: &Tensor<B, 2>) -> [Tenso
 
 /// See [`SequenceBackend::recur`](super::SequenceBackend::recur).
 pub(super) fn forward<B: Backend>(
-    offsets: &List<usize>,
+    steps: Steps<B>,
     of_inputs: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let [of_inputs, weight, bias] = [of_inputs, weight, bias].map(float::<B>);
     let (hidden, device) = (weight.dims()[0], weight.device());
-    let steps = Steps::<B>::of(offsets, &device);
     let Some(&first) = steps.counts.first() else {
         return Tensor::<B, 2>::zeros([0, hidden], &device).into_primitive().tensor();
     };
@@ -101,7 +102,7 @@ pub(super) fn forward<B: Backend>(
 /// `∂u = [∂r, ∂z, ∂n r]`, `∂h = g z + ∂u Vᵀ`. Each of these is g times what the states alone decide, which is computed for
 /// all tokens at once; then g goes back step by step.
 pub(super) fn backward<B: Backend>(
-    offsets: &List<usize>,
+    steps: Steps<B>,
     of_inputs: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
@@ -110,7 +111,6 @@ pub(super) fn backward<B: Backend>(
 ) -> [FloatTensor<B>; 3] {
     let [of_inputs, weight, bias, states, grad] = [of_inputs, weight, bias, states, grad].map(float::<B>);
     let ([hidden, columns], device) = (weight.dims(), weight.device());
-    let steps = Steps::<B>::of(offsets, &device);
     if steps.counts.is_empty() {
         let nothing = |rows| Tensor::<B, 2>::zeros([rows, columns], &device).into_primitive().tensor();
         return [0, hidden, 1].map(nothing);

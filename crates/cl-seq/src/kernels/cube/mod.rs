@@ -22,7 +22,7 @@ use cl_core::kernels::cube::launch::{Ahead, rows_in_memory};
 
 use super::backend::{Attention, Dropout, Operand, Preparer, SequenceBackend};
 use super::portable;
-use super::recurrence::Steps;
+use super::recurrence::{self, Steps};
 use work::Work;
 
 /// Whether a kernel takes rows of this kind.
@@ -125,6 +125,28 @@ where
             return portable::sum_rows::<Self>(x);
         }
         columns::sum_rows(rows_in_memory(x))
+    }
+
+    fn recur(
+        offsets: &List<usize>,
+        gates: CubeTensor<R>,
+        weight: CubeTensor<R>,
+        bias: CubeTensor<R>,
+    ) -> CubeTensor<R> {
+        let steps = Steps::of(offsets, &gates.device);
+        recurrence::forward::<Self>(steps, gates, weight, bias)
+    }
+
+    fn recur_backward(
+        offsets: &List<usize>,
+        gates: CubeTensor<R>,
+        weight: CubeTensor<R>,
+        bias: CubeTensor<R>,
+        states: CubeTensor<R>,
+        grad: CubeTensor<R>,
+    ) -> [CubeTensor<R>; 3] {
+        let steps = Steps::of(offsets, &gates.device);
+        recurrence::backward::<Self>(steps, gates, weight, bias, states, grad)
     }
 
     fn drop_out(x: CubeTensor<R>, dropout: &Dropout) -> CubeTensor<R> {
