@@ -26,12 +26,13 @@ test-wgpu:
 
 # The CUDA that the kernels become, compiled with NVRTC (from PyPI, into target/) and run on the CPU
 test-cuda-on-host:
-    eval "$(tests/cuda-on-host/nvrtc.sh target/nvrtc)" && cargo test --release -p cl-gpu-tests --features cuda-on-host
+    nvrtc=$(tests/cuda-on-host/nvrtc.sh target/nvrtc) && eval "$nvrtc" && cargo test --release -p cl-gpu-tests --features cuda-on-host
     cargo test --release -p cl-bench --features cuda-on-host --test backends
 
-# The kernels on an NVIDIA GPU
+# The kernels on an NVIDIA GPU, and small trainings there beside the CPU's
 test-cuda:
     cargo test --release -p cl-gpu-tests --features cuda
+    CL_BACKEND=cuda cargo test --release -p cl-bench --features cuda,cuda-on-host --test backends gpu
 
 # The long versions of the program's tests, on public data: CL_DATA=DIR just test-heavy
 test-heavy:

@@ -1,9 +1,10 @@
-//! The same experiments on a GPU's backend: CUDA's kernels, run on the CPU, give the CPU's losses and metrics.
+//! The same experiments on a GPU's backend: CUDA's kernels, run on the CPU, give the CPU's losses and metrics; or those of
+//! `CL_BACKEND`, if that is compiled in.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{Place, log, program, result, succeed};
+use common::{Place, fail, log, program, result, succeed};
 
 /// Encoders, objectives, views and contrasts that together call most kernels.
 const MODELS: [(&str, &str); 7] = [
@@ -54,13 +55,16 @@ const TOLERANCE: f64 = 1e-4;
 
 #[test]
 fn a_gpus_kernels_give_the_cpus_losses_and_metrics() {
+    let backend = std::env::var("CL_BACKEND").unwrap_or("cuda-on-host".into());
     for (name, model) in MODELS {
         let place = Place::new();
         let file = place.file("my.toml", &experiment(model));
-        let [cpu, gpu] = ["flex", "cuda-on-host"].map(|backend| {
+        let [cpu, gpu] = ["flex", &backend].map(|backend| {
             let mut command = place.run(&file, backend);
-            // Kernels run, and are not compiled by NVRTC besides: other tests do that.
-            command.env_remove("CUDA_PATH").env_remove("LD_LIBRARY_PATH").env_remove("CL_REQUIRE_NVRTC");
+            if backend == "cuda-on-host" {
+                // Kernels run, and are not compiled by NVRTC besides: other tests do that.
+                command.env_remove("CUDA_PATH").env_remove("LD_LIBRARY_PATH").env_remove("CL_REQUIRE_NVRTC");
+            }
             succeed(command.arg("--quiet").args(["--set", &format!("device.backend={backend}")]));
             let out = place.path(backend);
             let losses: Vec<f64> = log(&out, "metrics.jsonl")
@@ -126,4 +130,18 @@ fn nothing_is_copied_to_a_device_while_a_step_runs() {
         assert!(late.is_empty(), "{name}: {late:?}");
         assert_eq!(begins.count(), 2, "{name}: each step is given something");
     }
+}
+
+/// What a device could not do ends the program, tells what needs less, and leaves no result.
+#[test]
+fn a_failing_device_ends_the_run() {
+    let place = Place::new();
+    let file = place.file("my.toml", &experiment(MODELS[0].1));
+    let mut command = place.run(&file, "out");
+    command.env("CL_FAILING_DEVICE", "out of memory").args(["--set", "device.backend=cuda-on-host"]);
+    command.env_remove("CUDA_PATH").env_remove("LD_LIBRARY_PATH").env_remove("CL_REQUIRE_NVRTC");
+    let said = fail(command.arg("--quiet"));
+    assert!(said.starts_with("the device has not enough memory: out of memory"), "{said}");
+    assert!(said.contains("train.batch_size"), "{said}");
+    assert!(!place.path("out").join("result.json").exists());
 }
